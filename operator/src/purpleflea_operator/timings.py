@@ -11,6 +11,10 @@ BACKOFF_BASE_S = 0.5
 """Ceiling of the first delay after a failed pass. It doubles with each further failure."""
 BACKOFF_LIMIT_S = 60.0
 """Longest delay between two attempts for one key."""
+AT_ONCE_S = 0.01
+"""A pass that requests another one within this time requests it at once."""
+FREE_REPEATS = 5
+"""Passes in a row that may request another one at once before the backoff applies."""
 PASS_TIMEOUT_S = 120.0
 """A pass is canceled after this time, and its key is queued again."""
 WRITES_LIMIT_S = 60.0

@@ -11,7 +11,6 @@ from support.simulation import report
 from support.simulation.matrix import Cell, Workers
 
 IS_FULL = os.environ.get("PURPLEFLEA_FAULTS") == "full"
-SEED = int(os.environ.get("PURPLEFLEA_FAULTS_SEED", "1"))
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +20,7 @@ def measurements_of(
     """Return a function that returns the measurements of a cell. All selected cells are started at once."""
     cells = [item.callspec.params["cell"] for item in request.session.items if _has_cell(item)]
     results: dict[Cell, dict[str, Any]] = {}
-    workers = Workers(dict.fromkeys(cells), SEED)
+    workers = Workers(dict.fromkeys(cells))
 
     def measure(cell: Cell) -> dict[str, Any]:
         results[cell] = workers.result(cell)
@@ -30,7 +29,7 @@ def measurements_of(
     yield measure
     workers.close()
     if IS_FULL and len(results) == len(cells):
-        report.write(repository / "docs" / "benchmarks", list(results.values()), SEED)
+        report.write(repository / "docs/benchmarks/faults-operator.md", list(results.values()))
 
 
 def _has_cell(item: pytest.Item) -> bool:

@@ -83,6 +83,9 @@ class Endpoint:
         if any(fault.effect == "lose_reply" for fault in faults):
             request.reply_lost = True
             raise _CutError
+        failed = next((fault for fault in faults if fault.effect == "fail_after"), None)
+        if failed is not None:
+            raise ApiError(failed.status, f"planned fault {failed.status} after the commit")
         return _json(request.status, body)
 
     def _process(self, request: Request, kind: Kind) -> Obj:
@@ -187,7 +190,7 @@ async def _apply_faults(faults: Sequence[Fault]) -> None:
             case "fail":
                 message = fault.message or f"planned fault {fault.status}"
                 raise ApiError(fault.status, message, retry_after=fault.retry_after)
-            case "lose_reply" | "hold" | "pass":
+            case "lose_reply" | "fail_after" | "hold" | "pass":
                 continue
 
 

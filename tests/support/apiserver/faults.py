@@ -12,9 +12,10 @@ from typing import Literal
 
 from support.apiserver.requests import Request, Where
 
-Effect = Literal["fail", "delay", "hang", "hold", "cut", "lose_reply", "pass"]
+Effect = Literal["fail", "delay", "hang", "hold", "cut", "lose_reply", "fail_after", "pass"]
 """A request that hangs is dropped if its client disconnects; one that is on hold is processed nevertheless, as if an
-admission webhook delays it. `pass` has no effect besides `on_hit`."""
+admission webhook delays it. One with `fail_after` is processed and answered with an error. `pass` has no effect besides
+`on_hit`."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

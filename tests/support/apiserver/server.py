@@ -290,6 +290,14 @@ class ApiServer:
     def open_watches(self, resource: str = "") -> int:
         return self._watches.each(lambda watch: None, resource)
 
+    @property
+    def disturbed(self) -> Counter[str]:
+        """Events that a fault of the streams withheld, delayed or repeated, by the name of their object.
+
+        Streams that ended at once, or with 410, are counted by their kind.
+        """
+        return self._watches.disturbed
+
     def compact(self) -> int:
         """Remove the history: a watch from any known version, or a list token, gets 410."""
         return self._store.compact()

@@ -5,7 +5,7 @@ A stream resumes from history and follows changes. A test can end or stall it.
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -39,16 +39,22 @@ class Watch:
     is_cut: bool = False
     delays_s: DelaysS | None = None
     undelivered: list[int] = field(default_factory=list)
+    disturbed: Counter[str] = field(default_factory=Counter)
+    """Events by the name of their object that were not sent, or not sent once and at once."""
     thread: int = field(default_factory=threading.get_ident)
 
     def offer(self, change: Change) -> None:
         """Queue a change if this stream selects it."""
         self.position = change.version
-        if self.is_stalled or change.version <= self.since or not self._is_here(change):
+        if change.version <= self.since or not self._is_here(change):
             return
         was = change.before is not None and self.selects(change.before)
         now = not change.deleted and self.selects(change.after)
         if not was and not now:
+            return
+        if self.is_stalled or self.delays_s is not None:
+            self.disturbed[change.after["metadata"]["name"]] += 1
+        if self.is_stalled:
             return
         event_type = "DELETED" if not now else "MODIFIED" if was else "ADDED"
         line = change.line(event_type)
@@ -118,6 +124,8 @@ class Watches:
         """Resource and client of new streams that are stalled. An empty text is any of them."""
         self.ending_resources: set[str] = set()
         self.delays_s: DelaysS | None = None
+        self.disturbed: Counter[str] = Counter()
+        """Disturbed events by the name of their object, and streams that ended at once or with 410 by their kind."""
         store.subscribers.append(self._offer)
 
     def start(self, request: Request) -> Watch:
@@ -135,6 +143,7 @@ class Watches:
             wake=asyncio.Event(),
             client=request.client,
             delays_s=self.delays_s,
+            disturbed=self.disturbed,
         )
         with self._store.lock:
             self._catch_up(watch, query)
@@ -144,6 +153,7 @@ class Watches:
                 for resource, client in self.stalled
             )
             watch.is_over = not self.ending_resources.isdisjoint(("", kind.plural))
+            self.disturbed[kind.plural] += watch.is_over
             self._open.setdefault(kind, []).append(watch)
         if query.get("sendInitialEvents") == "true":
             watch.pending.append(watch.bookmark(initial=True))
@@ -182,6 +192,7 @@ class Watches:
         since, table = int(wanted), self._store.table(watch.kind)
         watch.since = since
         if since < table.oldest:
+            self.disturbed[watch.kind.plural] += 1
             raise errors.expired(since, table.oldest)
         missed: list[Change] = []
         for change in reversed(table.history):

@@ -1,5 +1,7 @@
-"""Runs cells: python -m support.simulation [HAZARD] [OPERATION], each may contain wildcards."""
+"""Runs cells: python -m support.simulation [HAZARD] [OPERATION] [SEED]; the first two may contain wildcards."""
 
+import json
+import os
 import sys
 from fnmatch import fnmatch
 
@@ -7,22 +9,27 @@ from support.simulation import clock
 
 clock.install()
 
-from support.simulation.cells import run_cell  # noqa: E402
-from support.simulation.faults import HAZARDS  # noqa: E402
-from support.simulation.operations import OPERATIONS  # noqa: E402
+from support.simulation.cells import as_dict, run_cell  # noqa: E402
+from support.simulation.matrix import all_cells  # noqa: E402
+
+RESULTS = os.environ.get("PURPLEFLEA_FAULTS_RESULTS", "")
+"""File to which the measurements are appended."""
 
 
 def main(hazards: str = "*", operations: str = "*", seed: str = "1") -> int:
     failed = 0
-    for hazard in HAZARDS:
-        for operation in OPERATIONS:
-            if not (fnmatch(hazard, hazards) and fnmatch(operation, operations)):
-                continue
+    pairs = dict.fromkeys((cell.hazard, cell.operation) for cell in all_cells(1))
+    for hazard, operation in pairs:
+        if fnmatch(hazard, hazards) and fnmatch(operation, operations):
             found = run_cell(hazard, operation, int(seed))
             failed += bool(found.problems)
+            if RESULTS:
+                with open(RESULTS, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(as_dict(found)) + "\n")
             print(
                 f"{'FAIL' if found.problems else 'ok  '} {hazard} x {operation}: "
-                f"settled {found.settled_s:.0f} s, halt {found.halt_s}, requests {found.requests}, "
+                f"settled {found.settled_s:.0f} s, halt {found.halt_s} {found.own_halt_s}, hits {found.hits}, "
+                f"requests {found.requests}, "
                 f"writes {found.writes} + {found.unchanged} unchanged + {found.failed} failed, "
                 f"events {found.events}, starts {found.starts}, "
                 f"{found.virtual_s:.0f} s in {found.real_s:.1f} s",

@@ -12,9 +12,9 @@ from support.apiserver.kinds import Kind, Obj
 from support.apiserver.requests import Request
 from support.apiserver.store import Change
 from support.simulation import clock as clocks
-from support.simulation.faults import HAZARDS, Hazard, nothing
+from support.simulation.hazard import Hazard, nothing
+from support.simulation.hazards import HAZARDS
 from support.simulation.operations import (
-    BYSTANDER,
     KIND,
     NAME,
     NS,
@@ -23,7 +23,8 @@ from support.simulation.operations import (
     halt_bystander,
     prepare,
 )
-from support.simulation.world import World, a_world
+from support.simulation.siblings import FOREIGN
+from support.simulation.world import BYSTANDER, World, a_world
 
 OPERATION_AT_S = 0.2
 HALT_AT_S = 1.0
@@ -43,9 +44,13 @@ KINDS = (
     "PersistentVolumeClaim",
     "Pod",
 )
-LIMITS = {"requests": 220, "writes": 12, "unchanged": 8, "failed": 45, "events": 12}
+LIMITS = {"requests": 220, "unchanged": 8, "failed": 65}
 """Requests in addition to those without the fault: 13 watches and a few agents that retry with backoff."""
+REQUESTS_OF_A_START = 45
+CALM_LIMITS = {"requests": 150, "writes": 60, "unchanged": 8, "failed": 30, "events": 25}
+"""Requests of a run without a fault."""
 NUDGE = "purpleflea.com/mode"
+RECORD = "purpleflea.com/halted"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 _VOLATILE = (
     "uid",
@@ -72,6 +77,9 @@ class Result:
     problems: list[str] = field(default_factory=list)
     settled_s: float = 0.0
     halt_s: float | None = None
+    own_halt_s: float | None = None
+    hits: int = 0
+    """Effects of the hazard on anything but the bystander."""
     requests: int = 0
     writes: int = 0
     unchanged: int = 0
@@ -94,6 +102,8 @@ class History:
         self.problems: list[str] = []
         self.halted_at: dict[str, float] = {}
         self._alive: dict[tuple[str, ...], set[str]] = {}
+        for pod in world.server.objects("Pod"):
+            self._alive.setdefault(_identity(pod), set()).add(pod["metadata"]["uid"])
         world.server.subscribe(self._on_change)
 
     def _on_change(self, kind: Kind, change: Change) -> None:
@@ -104,11 +114,7 @@ class History:
 
     def _on_pod(self, change: Change) -> None:
         metadata = change.after["metadata"]
-        labels = metadata.get("labels", {})
-        identity = tuple(
-            labels.get(f"tags.datadoghq.com/{name}", "") for name in ("env", "service")
-        )
-        alive = self._alive.setdefault((*identity, metadata["name"]), set())
+        alive = self._alive.setdefault(_identity(change.after), set())
         if change.deleted:
             alive.discard(metadata["uid"])
             return
@@ -117,18 +123,27 @@ class History:
         alive.add(metadata["uid"])
         if len(alive) > 1:
             self.problems.append(f"two pods of {metadata['name']} at {self._world.now_s:.1f}")
+            alive.clear()
 
     def _on_control(self, config_map: Obj) -> None:
         name = config_map["metadata"]["name"]
         agent = self._world.server.get(KIND, NS, name)
         control = json.loads(config_map.get("data", {}).get("control.json", "{}"))
         mode = control.get("mode")
-        if mode == "Halted":
+        if mode != "Active":
             self.halted_at.setdefault(name, self._world.now_s)
         wanted = (agent or {}).get("spec", {}).get("trading", {}).get("mode", "Active")
         is_halted = name == NAME and self._world.server.objects("PurpleFleaHalt")
         if mode == "Active" and (wanted != "Active" or is_halted) and name in self.halted_at:
             self.problems.append(f"{name} resumed although it is {wanted}")
+
+
+def _identity(pod: Obj) -> tuple[str, ...]:
+    """Return what must be unique in the cluster, whatever the namespace."""
+    metadata = pod["metadata"]
+    annotations, labels = metadata.get("annotations", {}), metadata.get("labels", {})
+    tags = (f"tags.datadoghq.com/{name}" for name in ("env", "service"))
+    return (metadata["name"], *(labels.get(tag) or annotations.get(tag, "") for tag in tags))
 
 
 def canonical(world: World) -> State:
@@ -142,9 +157,16 @@ def canonical(world: World) -> State:
     }
 
 
+def _is_stable(key: str) -> bool:
+    return key not in _VOLATILE and not key.startswith(FOREIGN)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        plain = {k: _plain(v) for k, v in sorted(value.items()) if k not in _VOLATILE}
+        plain = {k: _plain(v) for k, v in sorted(value.items()) if _is_stable(k)}
+        if plain.get(RECORD) == "false":
+            # A ConfigMap of an agent that was never halted has no record.
+            del plain[RECORD]
         if NUDGE in plain:
             # The number after the mode counts attempts.
             plain[NUDGE] = plain[NUDGE].partition(".")[0]
@@ -196,12 +218,12 @@ def run_cell(hazard: str, operation: str, seed: int = 1) -> Result:
 def _simulate(hazard: Hazard, operation: Operation, seed: int, wanted: Result | None) -> Result:
     clock = clocks.Clock()
     began = clocks.real_monotonic()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        result = runner.run(_run(clock, hazard, operation, seed, wanted))
-    result.virtual_s = clock.now_s - 1000.0
+    try:
+        result = clocks.run(clock, lambda: _run(clock, hazard, operation, seed, wanted))
+    except clocks.EndlessError as error:
+        result = Result(hazard=hazard.name, operation=operation.name, seed=seed)
+        result.problems.append(str(error))
+    result.virtual_s = clock.now_s - clocks.FIRST_S
     result.real_s = clocks.real_monotonic() - began
     return result
 
@@ -212,10 +234,12 @@ async def _run(
     result = Result(hazard=hazard.name, operation=operation.name, seed=seed)
     async with a_world(clock, seed) as world:
         prepare(world, operation)
+        world.counts_bystander = operation.concerns_all
         world.deploy(hazard.replicas)
         await asyncio.sleep(60.0)
         history = History(world)
         world.server.clear()
+        world.server.disturbed.clear()
         starts = sum(replica.starts for replica in world.replicas)
         await _play(world, hazard, operation)
         if wanted is None:
@@ -236,6 +260,7 @@ async def _play(world: World, hazard: Hazard, operation: Operation) -> None:
     if hazard.disturb is not None:
         playing.append(asyncio.create_task(hazard.disturb(world)))
     await asyncio.sleep(OPERATION_AT_S)
+    world.acted_at = world.now_s
     playing.append(asyncio.create_task(operation.act(world)))
     await asyncio.sleep(HALT_AT_S - OPERATION_AT_S)
     world.halt_asked_at = world.now_s
@@ -279,8 +304,11 @@ def _measure(result: Result, world: World, history: History) -> None:
     result.pods = dict(history.created)
     counts = Counter(f"{item.verb} {item.full_resource}" for item in ours)
     result.counts = dict(sorted(counts.items()))
+    result.hits = world.all_hits()
     if BYSTANDER in history.halted_at:
         result.halt_s = round(history.halted_at[BYSTANDER] - world.halt_asked_at, 3)
+    if NAME in history.halted_at:
+        result.own_halt_s = round(history.halted_at[NAME] - world.acted_at, 3)
 
 
 def _check(
@@ -297,11 +325,15 @@ def _check(
         problems.append("the bystander was not halted")
     elif result.halt_s > hazard.halt_s:
         problems.append(f"halt after {result.halt_s:.1f} s, not within {hazard.halt_s:g} s")
+    problems += _own_halt(result, hazard)
     if wanted is None:
+        problems += _above(result, CALM_LIMITS)
         return
-    problems += _excess(result, wanted)
+    if not result.hits:
+        problems.append("the fault had no effect on the operation")
+    problems += _excess(result, wanted, hazard)
     problems += list(differences(wanted.state, result.state))[:12]
-    if hazard.disturb is None:
+    if hazard.disturb is None and not hazard.restarts_pods:
         extra = {
             name: count for name, count in result.pods.items() if count > wanted.pods.get(name, 0)
         }
@@ -309,12 +341,30 @@ def _check(
             problems.append(f"pods started more often: {extra}, not {wanted.pods}")
 
 
-def _excess(result: Result, wanted: Result) -> Iterator[str]:
+def _own_halt(result: Result, hazard: Hazard) -> Iterator[str]:
+    """Yield a problem if the operation is a halt that was late. A user may halt before the fault ends only."""
+    if not OPERATIONS[result.operation].halts:
+        return
+    if result.own_halt_s is None:
+        yield "the agent was not halted"
+    elif result.own_halt_s > hazard.halt_s + HALT_AT_S:
+        yield f"halt of the agent after {result.own_halt_s:.1f} s, not within {hazard.halt_s:g} s"
+
+
+def _excess(result: Result, wanted: Result, hazard: Hazard) -> Iterator[str]:
     """Yield the counts of requests that are too large."""
-    for name, limit in LIMITS.items():
-        count, usual = getattr(result, name), getattr(wanted, name)
-        if count > usual + limit:
-            yield f"{count} {name}, without the fault {usual}: {result.counts}"
+    limits = {name: getattr(wanted, name) + limit for name, limit in LIMITS.items()}
+    limits["writes"] = wanted.writes + hazard.writes
+    limits["events"] = wanted.events + hazard.events
+    limits["requests"] += REQUESTS_OF_A_START * max(0, result.starts - wanted.starts)
+    yield from _above(result, limits)
+
+
+def _above(result: Result, limits: dict[str, int]) -> Iterator[str]:
+    for name, limit in limits.items():
+        count = getattr(result, name)
+        if count > limit:
+            yield f"{count} {name}, the limit is {limit}: {result.counts}"
 
 
 def as_dict(result: Result) -> dict[str, Any]:

@@ -1,56 +1,34 @@
 """Faults of watches, writes, clocks and leaders. Each plays in virtual time, and says how long its effects may last."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from purpleflea_operator import timings
 from support.apiserver.faults import Effect, Fault
 from support.apiserver.requests import Request, Where
+from support.simulation.hazard import (
+    CREATING,
+    NO_WRITES,
+    OURS,
+    RESTARTING,
+    TEMPLATES,
+    WATCH_S,
+    WRITE_S,
+    Hazard,
+    Play,
+    both,
+)
 from support.simulation.world import World
 
-WATCH_S = 45.0
-WRITE_S = 20.0
 STALE_S = 150.0
 """Delay of each event of a stale watch. An operator receives a halt no earlier."""
-OURS: Where = {"verb": "write", "user_agent": "purpleflea-operator", "other_than": "leases"}
-Play = Callable[[World], Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hazard:
-    """A fault.
-
-    after_s: the end state is reached this long after the fault, in addition to the time without a fault.
-    halt_s: an agent that is halted during the fault has the mode this long after the request.
-    disturb: a change of the cluster that the run without a fault has as well.
-    """
-
-    name: str
-    play: Play
-    after_s: float
-    halt_s: float
-    replicas: int = 1
-    disturb: Play | None = None
-
-
-async def nothing(world: World) -> None:
-    """Play no fault."""
-
-
-def _both(**fields: Any) -> list[Fault]:
-    """Return faults of the lists and watches of kopf."""
-    where: list[Where] = [
-        {"verb": verb, "user_agent": "purpleflea-operator"} for verb in ("list", "watch")
-    ]
-    return [Fault(effect="fail", where=item, times=None, **fields) for item in where]
 
 
 def _watch_status(status: int, **fields: Any) -> Play:
     async def play(world: World) -> None:
-        faults = [world.server.plan(item) for item in _both(status=status, **fields)]
+        faults = [world.plan(item) for item in both(status=status, **fields)]
         world.server.drop_watches()
         await asyncio.sleep(WATCH_S)
         for fault in faults:
@@ -61,7 +39,7 @@ def _watch_status(status: int, **fields: Any) -> Play:
 
 async def _expired(world: World) -> None:
     """End the watches, and let them resume only when their version is too old."""
-    faults = [world.server.plan(item) for item in _both(status=503)]
+    faults = [world.server.plan(item) for item in both(status=503)]
     world.server.drop_watches(cut=True)
     await asyncio.sleep(WATCH_S)
     world.server.compact()
@@ -115,12 +93,12 @@ def _late(world: World) -> Callable[[], tuple[float, ...]]:
     return lambda: (STALE_S,)
 
 
-def _writes(
+def writes(
     effect: Effect = "fail", *, where: Where | None = None, lasts_s: float = WRITE_S, **fields: Any
 ) -> Play:
     async def play(world: World) -> None:
         chosen: Where = {**OURS, **(where or {})}
-        fault = world.server.plan(Fault(effect=effect, where=chosen, **{"times": None, **fields}))
+        fault = world.plan(Fault(effect=effect, where=chosen, **{"times": None, **fields}))
         await asyncio.sleep(lasts_s)
         fault.cancel()
 
@@ -145,9 +123,7 @@ def _killing(effect: Effect, after_s: float = 0.0) -> Play:
 
                 asyncio.get_running_loop().call_later(after_s, end)
 
-            fault = world.server.plan(
-                Fault(effect=effect, where=OURS, times=1, skip=number, on_hit=kill)
-            )
+            fault = world.plan(Fault(effect=effect, where=OURS, times=1, skip=number, on_hit=kill))
             try:
                 async with asyncio.timeout(60):
                     await killed.wait()
@@ -164,6 +140,7 @@ def _step(hours: float) -> Play:
     async def play(world: World) -> None:
         await asyncio.sleep(0.5)
         world.clock.step += timedelta(hours=hours)
+        world.hits += 1
         await asyncio.sleep(WRITE_S)
 
     return play
@@ -174,7 +151,7 @@ async def _lease_partition(world: World) -> None:
     leader = world.leader
     assert leader is not None
     assert leader.operator is not None
-    fault = world.server.plan(
+    fault = world.plan(
         Fault(
             effect="fail",
             status=503,
@@ -192,7 +169,7 @@ async def _partition(world: World) -> None:
     assert leader is not None
     assert leader.operator is not None
     await asyncio.sleep(0.21)
-    held = world.server.plan(
+    held = world.plan(
         Fault(effect="hold", where={**OURS, "client": leader.operator.name}, times=None)
     )
     lease = world.server.plan(
@@ -211,6 +188,7 @@ async def _leader_change(world: World) -> None:
     assert leader is not None
     await asyncio.sleep(0.22)
     await leader.terminate()
+    world.hits += 1
     await asyncio.sleep(5.0)
 
 
@@ -219,6 +197,7 @@ async def _leader_killed(world: World) -> None:
     assert leader is not None
     await asyncio.sleep(0.22)
     leader.kill()
+    world.hits += 1
     await asyncio.sleep(20.0)
 
 
@@ -248,7 +227,7 @@ def _standby_behind(resources: tuple[str, ...], *, is_killed: bool = True) -> Pl
     return play
 
 
-HAZARDS = {
+BASIC = {
     item.name: item
     for item in (
         Hazard(name="watch-403", play=_watch_status(403), after_s=45, halt_s=WATCH_S + 45),
@@ -261,15 +240,22 @@ HAZARDS = {
         ),
         Hazard(name="watch-500", play=_watch_status(500), after_s=45, halt_s=WATCH_S + 45),
         Hazard(name="watch-503", play=_watch_status(503), after_s=45, halt_s=WATCH_S + 45),
-        Hazard(name="watch-410-full", play=_expired, after_s=45, halt_s=WATCH_S + 45),
+        Hazard(
+            name="watch-410-full",
+            play=_expired,
+            after_s=45,
+            halt_s=WATCH_S + 45,
+            without=RESTARTING,
+        ),
         Hazard(
             name="watch-410-empty",
             play=_expired,
             after_s=60,
             halt_s=WATCH_S + 45,
             disturb=_delete_children,
+            without=RESTARTING,
         ),
-        Hazard(name="watch-silent", play=_silent, after_s=300, halt_s=260),
+        Hazard(name="watch-silent", play=_silent, after_s=300, halt_s=260, without=RESTARTING),
         Hazard(name="watch-silent-also-new", play=_silent_also_new, after_s=300, halt_s=300),
         Hazard(
             name="watch-ends-at-once",
@@ -278,55 +264,143 @@ HAZARDS = {
             # No watch delivers the halt during the fault. Then the rest of the longest backoff is over.
             halt_s=WATCH_S + timings.WATCH_BACKOFF_LIMIT_S + 1,
         ),
-        Hazard(name="watch-reordered", play=_distorted(_shuffled, 60.0), after_s=30, halt_s=5),
+        Hazard(
+            name="watch-reordered",
+            play=_distorted(_shuffled, 60.0),
+            after_s=30,
+            halt_s=5,
+            is_racy=True,
+        ),
         Hazard(name="watch-stale", play=_distorted(_late, 200.0), after_s=180, halt_s=STALE_S + 1),
-        Hazard(name="write-409", play=_writes(status=409), after_s=60, halt_s=WRITE_S + 6),
-        Hazard(name="write-429", play=_writes(status=429), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(
+            name="write-409",
+            play=writes(status=409),
+            after_s=60,
+            halt_s=WRITE_S + 6,
+            without=NO_WRITES,
+        ),
+        Hazard(
+            name="write-429",
+            play=writes(status=429),
+            after_s=60,
+            halt_s=WRITE_S + 6,
+            without=NO_WRITES,
+        ),
         Hazard(
             name="write-429-retry-after",
-            play=_writes(status=429, retry_after=2),
+            play=writes(status=429, retry_after=2),
             after_s=60,
             halt_s=WRITE_S + 8,
+            without=NO_WRITES,
         ),
         Hazard(
             name="write-429-long",
-            play=_writes(status=429, retry_after=3600, times=4),
+            play=writes(status=429, retry_after=3600, times=4),
             after_s=60,
             # The write of the halt may be one of the four that are rejected, each time.
             halt_s=4 * timings.CONTROL_BACKOFF_LIMIT_S + 1,
+            without=NO_WRITES,
         ),
-        Hazard(name="write-500", play=_writes(status=500), after_s=60, halt_s=WRITE_S + 6),
-        Hazard(name="write-503", play=_writes(status=503), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(
+            name="write-500",
+            play=writes(status=500),
+            after_s=60,
+            halt_s=WRITE_S + 6,
+            without=NO_WRITES,
+        ),
+        Hazard(
+            name="write-503",
+            play=writes(status=503),
+            after_s=60,
+            halt_s=WRITE_S + 6,
+            without=NO_WRITES,
+        ),
         Hazard(
             name="write-403-statefulsets",
-            play=_writes(status=403, where={"resource": "statefulsets"}, lasts_s=60),
+            play=writes(status=403, where={"resource": "statefulsets"}, lasts_s=60),
             after_s=70,
             halt_s=1,
+            only=(*CREATING, *TEMPLATES),
         ),
         Hazard(
             name="write-403-networkpolicies",
-            play=_writes(status=403, where={"resource": "networkpolicies"}, lasts_s=60),
+            play=writes(status=403, where={"resource": "networkpolicies"}, lasts_s=60),
             after_s=70,
             halt_s=1,
+            only=(*CREATING, "connection"),
         ),
         Hazard(
             name="write-403-status",
-            play=_writes(status=403, where={"resource": "purplefleaagents/status"}, lasts_s=60),
+            play=writes(status=403, where={"resource": "purplefleaagents/status"}, lasts_s=60),
             after_s=70,
             halt_s=1,
+            without=NO_WRITES,
         ),
-        Hazard(name="write-hangs", play=_writes("hang"), after_s=90, halt_s=WRITE_S + 20),
-        Hazard(name="write-reply-lost", play=_writes("lose_reply", times=6), after_s=40, halt_s=8),
-        Hazard(name="kill-before-send", play=_killing("cut"), after_s=60, halt_s=140),
-        Hazard(name="kill-after-send", play=_killing("lose_reply"), after_s=60, halt_s=140),
-        Hazard(name="kill-after-reply", play=_killing("pass", 0.006), after_s=60, halt_s=140),
+        Hazard(
+            name="write-hangs",
+            play=writes("hang"),
+            after_s=90,
+            halt_s=WRITE_S + 20,
+            without=NO_WRITES,
+        ),
+        Hazard(
+            name="write-reply-lost",
+            play=writes("lose_reply", times=6),
+            after_s=40,
+            halt_s=8,
+            without=NO_WRITES,
+        ),
+        Hazard(
+            name="kill-before-send",
+            play=_killing("cut"),
+            after_s=60,
+            halt_s=140,
+            without=NO_WRITES,
+            is_racy=True,
+        ),
+        Hazard(
+            name="kill-after-send",
+            play=_killing("lose_reply"),
+            after_s=60,
+            halt_s=140,
+            without=NO_WRITES,
+            is_racy=True,
+        ),
+        Hazard(
+            name="kill-after-reply",
+            play=_killing("pass", 0.006),
+            after_s=60,
+            halt_s=140,
+            without=NO_WRITES,
+            is_racy=True,
+        ),
         Hazard(name="clock-forward", play=_step(1), after_s=20, halt_s=1),
         Hazard(name="clock-back", play=_step(-1), after_s=20, halt_s=1),
         Hazard(name="lease-partition", play=_lease_partition, after_s=30, halt_s=30, replicas=2),
         Hazard(
-            name="writes-held-past-takeover", play=_partition, after_s=40, halt_s=30, replicas=2
+            name="writes-held-past-takeover",
+            play=_partition,
+            after_s=40,
+            halt_s=30,
+            replicas=2,
+            without=RESTARTING,
         ),
-        Hazard(name="leader-change", play=_leader_change, after_s=30, halt_s=8, replicas=2),
+        Hazard(
+            name="leader-change",
+            play=_leader_change,
+            after_s=30,
+            halt_s=8,
+            replicas=2,
+            is_racy=True,
+        ),
+        Hazard(
+            name="leader-killed",
+            play=_leader_killed,
+            after_s=30,
+            halt_s=25,
+            replicas=2,
+            is_racy=True,
+        ),
         Hazard(
             name="standby-behind-desired",
             play=_standby_behind(DESIRED),
@@ -344,6 +418,5 @@ HAZARDS = {
             halt_s=1,
             replicas=2,
         ),
-        Hazard(name="leader-killed", play=_leader_killed, after_s=30, halt_s=25, replicas=2),
     )
 }

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ clock.install()
 
 from support.simulation import upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
-from support.simulation.faults import HAZARDS  # noqa: E402
+from support.simulation.hazards import HAZARDS  # noqa: E402
 from support.simulation.identities import MOVES, moved  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
 from support.simulation.restore import halt_after_restore  # noqa: E402
@@ -43,47 +44,62 @@ __all__ = [
 ]
 
 
+RACY_SEEDS = 3
+"""Seeds of each cell whose result depends on random delays."""
+
+
 class Cell(NamedTuple):
     """One operation under one hazard."""
 
     hazard: str
     operation: str
+    seed: int
 
     def __str__(self) -> str:
-        return f"{self.hazard} x {self.operation}"
+        return f"{self.hazard} x {self.operation} ({self.seed})"
 
 
-def all_cells() -> list[Cell]:
-    """Return each operation under each hazard."""
-    return [Cell(hazard, operation) for operation in OPERATIONS for hazard in HAZARDS]
+def all_cells(seed: int) -> list[Cell]:
+    """Return each operation under each hazard that can have an effect on it, several times if the hazard is racy."""
+    return [
+        Cell(name, operation, seed + number)
+        for operation in OPERATIONS
+        for name, hazard in HAZARDS.items()
+        if hazard.concerns(operation)
+        for number in range(RACY_SEEDS if hazard.is_racy else 1)
+    ]
 
 
 def short_selection(seed: int) -> list[Cell]:
     """Return cells with each hazard once and each operation at least once. The seed selects the pairs."""
-    operations = list(OPERATIONS)
-    random.Random(seed).shuffle(operations)  # noqa: S311
-    chosen = [
-        Cell(hazard, operations[number % len(operations)]) for number, hazard in enumerate(HAZARDS)
-    ]
+    source = random.Random(seed)  # noqa: S311
+    used: Counter[str] = Counter()
+    chosen: list[Cell] = []
+    for name, hazard in sorted(HAZARDS.items(), key=lambda item: len(item[1].only or OPERATIONS)):
+        possible = [operation for operation in OPERATIONS if hazard.concerns(operation)]
+        source.shuffle(possible)
+        operation = min(possible, key=lambda item: used[item])
+        used[operation] += 1
+        chosen.append(Cell(name, operation, seed))
     return sorted(chosen, key=lambda cell: cell.operation)
 
 
-def run(cell: Cell, seed: int) -> dict[str, Any]:
+def run(cell: Cell) -> dict[str, Any]:
     """Run a cell in this process, and return its measurements."""
-    return as_dict(run_cell(cell.hazard, cell.operation, seed))
+    return as_dict(run_cell(*cell))
 
 
 class Workers:
     """Processes that run cells. The sequence of the cells decides which process has the run without a fault already."""
 
-    def __init__(self, cells: Iterable[Cell], seed: int) -> None:
+    def __init__(self, cells: Iterable[Cell]) -> None:
         # The sequence of a set of strings depends on the seed of their hashes.
         os.environ["PYTHONHASHSEED"] = "0"
         self._pool = ProcessPoolExecutor(
             max_workers=os.cpu_count(), mp_context=multiprocessing.get_context("spawn")
         )
         self._futures: dict[Cell, Future[dict[str, Any]]] = {
-            cell: self._pool.submit(run, cell, seed) for cell in cells
+            cell: self._pool.submit(run, cell) for cell in cells
         }
 
     def result(self, cell: Cell) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from support.builders import a_datadog_daemon_set, a_halt, an_agent
-from support.simulation.world import World
+from support.simulation.world import BYSTANDER, World
 
-NS, NAME, BYSTANDER = "trading", "momentum", "carry"
+NS, NAME = "trading", "momentum"
 KIND = "PurpleFleaAgent"
 Act = Callable[[World], Coroutine[Any, Any, None]]
 
@@ -23,6 +23,10 @@ class Operation:
     setup: dict[str, Any] | None = field(default_factory=dict)
     is_halted: bool = False
     """True if a PurpleFleaHalt exists at the start."""
+    concerns_all: bool = False
+    """True if it concerns the bystander too."""
+    halts: bool = False
+    """True if it halts the agent."""
 
 
 def prepare(world: World, operation: Operation) -> None:
@@ -50,7 +54,8 @@ def _patching(name: str, change: dict[str, Any], setup: dict[str, Any] | None = 
     async def act(world: World) -> None:
         _patch(world, change)
 
-    return Operation(name=name, act=act, setup=setup or {})
+    halts = change.get("trading", {}).get("mode") in ("Halted", "Stopped")
+    return Operation(name=name, act=act, setup=setup or {}, halts=halts)
 
 
 async def _create(world: World) -> None:
@@ -65,6 +70,12 @@ async def _recreate(world: World) -> None:
     world.server.delete(KIND, NS, NAME)
     await asyncio.sleep(0.3)
     world.server.put(an_agent(uid="uid-agent-2", replicas=2))
+
+
+async def _move(world: World) -> None:
+    """Delete the agent, and create it in another namespace with the same identity."""
+    world.server.delete(KIND, NS, NAME)
+    world.server.put(an_agent(uid="uid-agent-2", namespace="desk", replicas=2))
 
 
 async def _move_node_agent(world: World) -> None:
@@ -126,13 +137,14 @@ OPERATIONS = {
         _patching("halt", {"trading": {"mode": "Halted"}}),
         _patching("stop", {"trading": {"mode": "Stopped"}}),
         _patching("resume", {"trading": {"mode": "Active"}}, {"trading": {"mode": "Halted"}}),
-        Operation(name="PurpleFleaHalt", act=_create_halt),
+        Operation(name="PurpleFleaHalt", act=_create_halt, halts=True),
         Operation(name="PurpleFleaHalt-end", act=_delete_halt, is_halted=True),
         Operation(name="PurpleFleaHalt-stop", act=_replace_halt, is_halted=True),
         _patching("storage", {"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi"}}),
-        Operation(name="connection", act=_move_node_agent),
+        Operation(name="connection", act=_move_node_agent, concerns_all=True),
         Operation(name="delete", act=_delete),
         Operation(name="recreate", act=_recreate),
-        Operation(name="upgrade", act=_upgrade),
+        Operation(name="move", act=_move),
+        Operation(name="upgrade", act=_upgrade, concerns_all=True),
     )
 }

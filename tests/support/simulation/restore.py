@@ -26,11 +26,7 @@ class Restored:
 def halt_after_restore(*, has_lease_in_backup: bool, replicas: int = 1) -> Restored:
     """Restore a backup, with or without the Lease, and halt an agent five seconds later."""
     clock = clocks.Clock()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(_play(clock, has_lease_in_backup, replicas))
+    return clocks.run(clock, lambda: _play(clock, has_lease_in_backup, replicas))
 
 
 async def _play(clock: clocks.Clock, has_lease_in_backup: bool, replicas: int) -> Restored:

@@ -36,11 +36,7 @@ def _simulated(play: Callable[[World], Coroutine[Any, Any, T]], replicas: int = 
             await asyncio.sleep(60)
             return await play(world)
 
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(run())
+    return clocks.run(clock, lambda: run())
 
 
 def mode_of(world: World) -> str:

@@ -8,7 +8,7 @@ from support.apiserver.faults import Fault
 from support.apiserver.requests import Where
 from support.builders import a_halt, an_agent
 from support.simulation import clock as clocks
-from support.simulation.faults import OURS
+from support.simulation.hazard import OURS
 from support.simulation.operations import KIND, NS
 from support.simulation.world import World, a_world
 
@@ -29,11 +29,7 @@ class Storm:
 def halt_in_a_storm(agents: int, workers: int) -> Storm:
     """Change all agents, and create a PurpleFleaHalt for the last one when the first changes are applied."""
     clock = clocks.Clock()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(_play(clock, agents, workers))
+    return clocks.run(clock, lambda: _play(clock, agents, workers))
 
 
 async def _play(clock: clocks.Clock, agents: int, workers: int) -> Storm:

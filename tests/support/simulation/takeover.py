@@ -14,7 +14,7 @@ from support.apiserver.kinds import Kind, Obj
 from support.apiserver.store import Change
 from support.builders import a_datadog_daemon_set, an_agent
 from support.simulation import clock as clocks
-from support.simulation.faults import OURS
+from support.simulation.hazard import OURS
 from support.simulation.operations import KIND, NAME, NS
 from support.simulation.world import World, a_world
 
@@ -81,11 +81,7 @@ def values_after_release(
     The former leader is partitioned, or it is ended with SIGTERM.
     """
     clock = clocks.Clock()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(_play(clock, TAKEOVERS[name], is_terminated))
+    return clocks.run(clock, lambda: _play(clock, TAKEOVERS[name], is_terminated))
 
 
 async def _play(

@@ -13,7 +13,7 @@ from support.apiserver.statefulsets import is_ready
 from support.apiserver.store import Change
 from support.builders import a_datadog_daemon_set, an_agent
 from support.simulation import clock as clocks
-from support.simulation.faults import OURS
+from support.simulation.hazard import OURS
 from support.simulation.operations import KIND, NS
 from support.simulation.world import World, a_world
 

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import socket
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ from purpleflea_operator import app, handlers, timings
 from purpleflea_operator.runtime.lifecycle import StartError
 from purpleflea_operator.settings import OperatorSettings
 from support.apiserver import store
+from support.apiserver.faults import Fault
 from support.apiserver.loopback import url_of
+from support.apiserver.requests import Request
 from support.apiserver.server import ApiServer
 from support.paper_agents import PaperAgents
-from support.simulation.clock import Clock
+from support.simulation.clock import Clock, VirtualLoop
 
 LATENCY_S = 0.004
 POD_START_S = 2.0
@@ -41,6 +44,10 @@ PROBE_PERIOD_S = 10.0
 PROBE_FAILURES = 3
 GRACE_S = 30.0
 """Time between SIGTERM and SIGKILL."""
+MOST_REQUESTS = 2000
+"""Requests of the operators after which a simulation is stopped."""
+BYSTANDER = "carry"
+"""Name of the agent that no operation concerns."""
 _hostname = ContextVar("hostname", default="machine")
 """Each process of the operator has its own name."""
 _processes: WeakKeyDictionary["asyncio.Task[Any]", str] = WeakKeyDictionary()
@@ -147,8 +154,14 @@ class World:
         self.settings: dict[str, Any] = {}
         self.replicas: list[Replica] = []
         self.errors: list[str] = []
-        """Errors of the simulation itself."""
+        """Unexpected exceptions of the operators, and errors of the simulation itself."""
         self.halt_asked_at = 0.0
+        self.acted_at = 0.0
+        self.counts_bystander = False
+        self.hits = 0
+        """Requests that a planned fault applied to, without those for the bystander, and other effects of a hazard."""
+        self.handled = 0
+        """Requests of the operators."""
 
     @property
     def now_s(self) -> float:
@@ -174,6 +187,7 @@ class World:
             assert operator is not None
             if operator.is_dead:
                 return _cut(http)
+            self._count_request()
             if http.transport is not None:
                 operator.transports.add(http.transport)
             try:
@@ -199,6 +213,32 @@ class World:
         )
         operator = Operator(name, task, stop, listener, port)
         return operator
+
+    def plan(self, fault: Fault) -> Fault:
+        """Add a fault whose hits are counted."""
+        on_hit = fault.on_hit
+
+        def count(request: Request) -> None:
+            self.hits += self._counts(request.name)
+            if on_hit is not None:
+                on_hit(request)
+
+        fault.on_hit = count
+        return self.server.plan(fault)
+
+    def all_hits(self) -> int:
+        """Return how often the hazard had an effect on anything but the bystander."""
+        disturbed = self.server.disturbed
+        return self.hits + sum(n for name, n in disturbed.items() if self._counts(name))
+
+    def _counts(self, name: str) -> bool:
+        return self.counts_bystander or BYSTANDER not in name
+
+    def _count_request(self) -> None:
+        self.handled += 1
+        loop = asyncio.get_running_loop()
+        if self.handled > MOST_REQUESTS and isinstance(loop, VirtualLoop):
+            loop.stop_because(f"{MOST_REQUESTS} requests of the operators, at {self.now_s:.1f}")
 
     def kill(self, operator: Operator) -> None:
         """Cut all connections of a process and end its tasks."""
@@ -252,12 +292,16 @@ class World:
 @contextlib.asynccontextmanager
 async def a_world(clock: Clock, seed: int) -> AsyncIterator[World]:
     """Return a world that ends with the context."""
-    logging.getLogger("purpleflea_operator").setLevel(logging.CRITICAL)
     logging.getLogger("kopf").setLevel(logging.CRITICAL)
-    world = World(clock, seed)
+    logger, world = logging.getLogger("purpleflea_operator"), World(clock, seed)
+    handler = _Exceptions(world.errors)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    logger.addHandler(handler)
     try:
         yield world
     finally:
+        logger.removeHandler(handler)
         await world.close()
 
 
@@ -274,6 +318,19 @@ def _tasks_of_this_process(
 ) -> "set[asyncio.Task[Any]]":
     name = _hostname.get()
     return {task for task in asyncio.all_tasks(loop) if _processes.get(task) == name}
+
+
+class _Exceptions(logging.Handler):
+    """Keeps the exceptions that the operator did not expect."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            trace = "".join(traceback.format_exception(*record.exc_info))
+            self._errors.append(f"{record.getMessage()}: {trace[-600:]}")
 
 
 def _free_port() -> int:

@@ -77,9 +77,10 @@ async def _reconcile(
             extra={**_fields(key), "requeue_after_s": delay},
         )
     else:
-        queue.forget(key)
-        if result.requeue_after_s is not None:
-            queue.add_after_jittered(key, result.requeue_after_s)
+        if result.requeue_after_s is None:
+            queue.forget(key)
+        else:
+            queue.add_again(key, result.requeue_after_s)
 
 
 def _requeue_failed(

@@ -111,6 +111,21 @@ class WorkQueue(Generic[K]):
         self.add_after(key, delay)
         return delay
 
+    def add_again(self, key: K, after_s: float) -> float:
+        """Queue a key whose pass requested another one after a delay. Return the delay.
+
+        Passes that request another one at once, again and again, have a backoff, or they would take all time.
+        """
+        if after_s >= timings.AT_ONCE_S:
+            self.forget(key)
+            return self.add_after_jittered(key, after_s)
+        repeats = self._failures.get(key, 0)
+        if repeats >= timings.FREE_REPEATS:
+            return self.add_rate_limited(key)
+        self._failures[key] = repeats + 1
+        self.add_after(key, after_s)
+        return after_s
+
     def release(self, key: K) -> None:
         """End the hold of a key, because the next attempt is another request."""
         self._held_until.pop(key, None)

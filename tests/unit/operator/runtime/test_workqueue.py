@@ -63,6 +63,16 @@ async def test_a_waiting_worker_is_woken():
     assert await waiting == "a"
 
 
+async def test_passes_that_request_another_one_at_once_again_and_again_have_a_backoff():
+    queue = a_queue()
+    delays = [queue.add_again("a", 0.0) for _ in range(timings.FREE_REPEATS + 2)]
+    assert delays[: timings.FREE_REPEATS] == [0.0] * timings.FREE_REPEATS
+    assert all(delay >= timings.BACKOFF_BASE_S for delay in delays[timings.FREE_REPEATS :])
+    assert queue.add_again("a", 1.0) == 1.1
+    assert queue.add_again("a", 0.0) == 0.0
+    queue.close()
+
+
 async def test_passes_without_a_request_run_one_after_another_between_other_callbacks():
     queue, iterations, done = a_queue(), Iterations(), asyncio.Event()
 

@@ -83,11 +83,9 @@ class ApplyContext:
 
     def retry_after_s(self) -> float | None:
         """Return the seconds until a write that is held back may be attempted; None if none is."""
-        targets = {*self.unsettled, *(item.target for item in self.failures)}
-        writes_s = self.memory.writes.retry_after_s(targets, _now_s())
-        return min(
-            (item for item in (writes_s, self.recreation_wait_s) if item is not None), default=None
-        )
+        writes_s = self.memory.writes.retry_after_s(self.failures, self.unsettled, _now_s())
+        waits = (writes_s, self.recreation_wait_s)
+        return min((item for item in waits if item is not None), default=None)
 
     def record(self, target: str, error: Exception) -> None:
         """Record a failed write of `target`."""
@@ -166,7 +164,7 @@ class Applier:
         before = len(context.failures)
         is_done = await self._attempt(target, self._perform(action, context), context)
         for failure in context.failures[before:]:
-            if failure.reason is not Reason.NOT_STORED and not failure.transient_passes:
+            if failure.is_rejected:
                 writes.record_rejected(target, wanted, failure, _now_s())
         return is_done
 
@@ -240,9 +238,8 @@ class Applier:
 
     async def _recreate(self, action: plan.RecreateOrphaning, context: ApplyContext) -> None:
         """Delete a StatefulSet without its pods. A later pass creates it."""
-        live = action.manifest
+        live, uid = action.manifest, action.manifest["metadata"]["uid"]
         _check_contested(action.wanted, live, context)
-        uid = live["metadata"]["uid"]
         context.memory.recreated = live
         is_deleted = await self._cluster.delete(ref_of(live), uid=uid, orphan=True)
         context.memory.recreated_at = self._now()
@@ -262,11 +259,15 @@ class Applier:
         self._store_result(manifest, stored, context)
 
     async def _adopt(self, manifest: Manifest, context: ApplyContext) -> None:
-        """Use an existing child that the cache has not received yet."""
+        """Use an existing child that the cache does not have, such as one without its labels."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is None:
             raise errors.Conflict(f"{ref_of(manifest).name} was deleted during the pass")
         _check(existing, context)
+        if preconditions.is_unlabelled(existing, manifest):
+            labels, uid = manifest["metadata"]["labels"], existing["metadata"]["uid"]
+            self._cache.put(await self._cluster.set_labels(ref_of(existing), labels, uid=uid))
+            raise errors.Conflict(f"{ref_of(manifest).name} had lost its labels")
         self._store(existing, context)
         if manifest["kind"] == resources.CONFIG_MAP.kind:
             await self._apply_config_map(manifest, context)
@@ -365,7 +366,6 @@ class Applier:
 
 
 def _now_s() -> float:
-    """Return monotonic seconds."""
     return asyncio.get_running_loop().time()
 
 

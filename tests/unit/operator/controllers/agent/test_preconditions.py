@@ -2,7 +2,16 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.preconditions import guarded, may_repeat
+from purpleflea_operator.controllers.agent.decisions.preconditions import (
+    guarded,
+    is_unlabelled,
+    may_repeat,
+)
+
+LABELS = {
+    "app.kubernetes.io/instance": "momentum",
+    "app.kubernetes.io/managed-by": "purpleflea-operator",
+}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,7 @@ def a_child(kind="StatefulSet", **metadata):
         (None, False),
         (a_child(resourceVersion="9"), True),
         (a_child("NetworkPolicy", resourceVersion="9"), True),
+        (a_child(resourceVersion="7"), False),
         (a_child("ConfigMap"), False),
         (a_child(uid="other"), False),
         (a_child(generation=3), False),
@@ -45,3 +55,18 @@ def test_an_apply_is_repeated_over_a_newer_version_only_if_nothing_but_the_statu
     newer, expected
 ):
     assert may_repeat(a_child(resourceVersion="7"), newer) is expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"labels": LABELS}, False),
+        ({"labels": {**LABELS, "team": "fx"}}, False),
+        ({"labels": {**LABELS, "app.kubernetes.io/instance": "other"}}, True),
+        ({"labels": {"app.kubernetes.io/instance": "momentum"}}, True),
+        ({"labels": {}}, True),
+        ({}, True),
+    ],
+)
+def test_a_child_without_a_label_by_which_the_operator_finds_it_is_recognised(labels, expected):
+    assert is_unlabelled(a_child(**labels), a_child(labels=LABELS)) is expected

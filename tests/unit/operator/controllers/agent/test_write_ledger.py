@@ -1,6 +1,7 @@
 """The memory of writes: what is repeated, when, and the message about a write that does not last."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_write_with_the_same_result_is_not_repeated():
         in found.text
     )
     assert "kubectl annotate statefulset momentum --namespace trading" in found.text
-    assert ledger.retry_after_s({TARGET}, 0.0) is None
+    assert ledger.retry_after_s((), {TARGET}, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_value_that_changes_with_each_write_is_written_with_backoff():
             written(ledger, with_image(f"agent:x{writes + 1}"), at=moment)
             writes += 1
         else:
-            delay_s = ledger.retry_after_s({TARGET}, moment)
+            delay_s = ledger.retry_after_s((), {TARGET}, moment)
             delays.append(delay_s)
             moment += delay_s
     assert delays == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
@@ -114,8 +115,8 @@ def test_a_value_that_changes_with_each_write_is_written_with_backoff():
 def test_a_write_that_is_not_stored_as_written_is_repeated_without_an_event():
     ledger = WriteLedger()
     written(ledger, with_image())
-    assert ledger.retry_after_s({TARGET}, 0.0) == timings.UNSETTLED_RETRY_S
-    assert ledger.retry_after_s(set(), 0.0) is None
+    assert ledger.retry_after_s((), {TARGET}, 0.0) == timings.UNSETTLED_RETRY_S
+    assert ledger.retry_after_s((), (), 0.0) is None
 
 
 def test_repairs_that_last_for_ten_minutes_are_free_again():
@@ -185,7 +186,7 @@ def test_a_rejected_write_is_repeated_with_backoff():
         assert ledger.rejected(TARGET, "wanted", moment) is None
         ledger.record_rejected(TARGET, "wanted", FAILURE, moment)
         assert ledger.rejected(TARGET, "wanted", moment) is FAILURE
-        delays.append(ledger.retry_after_s({TARGET}, moment))
+        delays.append(ledger.retry_after_s([FAILURE], (), moment))
         moment += delays[-1]
     assert delays == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
@@ -196,7 +197,7 @@ def test_another_write_of_the_same_object_is_not_held_back():
     assert ledger.rejected(TARGET, "something else", 0.0) is None
     assert ledger.rejected("StatefulSet other", "wanted", 0.0) is None
     ledger.record_rejected(TARGET, "something else", FAILURE, 0.0)
-    assert ledger.retry_after_s({TARGET}, 0.0) == 1.0
+    assert ledger.retry_after_s([FAILURE], (), 0.0) == 1.0
 
 
 def test_a_rejection_ends_when_its_write_succeeds_or_is_not_planned_any_more():
@@ -206,3 +207,24 @@ def test_a_rejection_ends_when_its_write_succeeds_or_is_not_planned_any_more():
     assert ledger.rejected(TARGET, "wanted", 0.0) is FAILURE
     ledger.keep_rejections(set())
     assert ledger.rejected(TARGET, "wanted", 0.0) is None
+
+
+def test_an_older_result_does_not_make_a_rejected_write_due_at_once():
+    ledger = WriteLedger()
+    written(ledger, None)
+    ledger.record_rejected(TARGET, "delete", FAILURE, 60.0)
+    assert ledger.retry_after_s([FAILURE], (), 60.5) == 0.5
+
+
+def test_an_older_rejection_does_not_make_a_write_that_is_not_stored_due_at_once():
+    ledger = WriteLedger()
+    ledger.record_rejected(TARGET, "older", FAILURE, 0.0)
+    written(ledger, *[with_image()] * (FREE_WRITES - 1), None, at=60.0)
+    contested = ledger.contested(manifest(), stored(with_image()), 60.0)
+    assert ledger.retry_after_s([contested], (), 60.0) == timings.CONTESTED_RETRY_S
+
+
+def test_a_rejection_that_is_not_remembered_is_retried_after_the_longest_delay():
+    failures = [FAILURE, replace(FAILURE, transient_passes=1)]
+    assert WriteLedger().retry_after_s(failures, (), 7.0) == timings.REJECTED_RETRY_LIMIT_S
+    assert WriteLedger().retry_after_s(failures[1:], (), 7.0) is None

@@ -31,6 +31,11 @@ class WriteFailure:
     transient_passes: int = 0
     """Passes in a row in which this write failed with a transient error; 0 if the API server rejects the write."""
 
+    @property
+    def is_rejected(self) -> bool:
+        """True if the API server rejects the write, or another object has the name."""
+        return self.reason is not Reason.NOT_STORED and not self.transient_passes
+
 
 def is_reported(failure: WriteFailure) -> bool:
     """Return whether a failure is reported already, because the write was rejected or keeps failing."""

@@ -8,7 +8,7 @@ again with backoff, because no event reports that it would succeed now.
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,16 +122,27 @@ class WriteLedger:
         result.writes, result.last_s, result.digest = result.writes + 1, now_s, digest
         return not digest
 
-    def retry_after_s(self, targets: Collection[str], now_s: float) -> float | None:
-        """Return the seconds until a write of one of these objects may be tried again; None if none will be.
+    def retry_after_s(
+        self, failures: Iterable[WriteFailure], unsettled: Collection[str], now_s: float
+    ) -> float | None:
+        """Return the seconds until a write may be tried again; None if none will be.
 
-        No event may follow a write that was not stored as written, so it is repeated without one.
+        `failures` has the failed writes of the last pass, and `unsettled` the objects that it wrote and that are not
+        stored as written. No event may follow either, so a write is repeated without one. An object can have an older
+        rejection or result besides, of another manifest. That one is not due.
         """
-        due = [item.due_s for key, item in self._rejections.items() if key in targets]
+        due: list[float] = []
+        contested = set(unsettled)
+        for item in failures:
+            if item.is_rejected:
+                known = self._rejections.get(item.target)
+                due.append(now_s + timings.REJECTED_RETRY_LIMIT_S if known is None else known.due_s)
+            elif item.reason is Reason.NOT_STORED:
+                contested.add(item.target)
         due += [
-            max(item.due_s(), item.last_s + timings.UNSETTLED_RETRY_S)
-            for child, item in self._results.items()
-            if " ".join(child) in targets and not item.is_stuck
+            max(result.due_s(), result.last_s + timings.UNSETTLED_RETRY_S)
+            for child, result in self._results.items()
+            if " ".join(child) in contested and not result.is_stuck
         ]
         return min((max(0.0, moment - now_s) for moment in due), default=None)
 
