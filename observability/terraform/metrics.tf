@@ -17,6 +17,11 @@ locals {
       percentiles = null
       tags        = ["env", "service", "version", "agent_id", "strategy", "market"]
     }
+    "agent.positions.mismatch_count" = {
+      type        = "gauge"
+      percentiles = null
+      tags        = ["env", "service", "version", "agent_id", "strategy"]
+    }
     "agent.order.latency_ms" = {
       type        = "distribution"
       percentiles = true

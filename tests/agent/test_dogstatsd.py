@@ -27,6 +27,7 @@ def send_everything() -> None:
     metrics.record_pnl("BTC-USD", Decimal("-1.5"), realized=True)
     metrics.record_drawdown(3.5)
     metrics.record_open_positions("BTC-USD", 1)
+    metrics.record_position_mismatches(1)
     metrics.record_order_latency("BTC-USD", "market", 12.5)
     metrics.record_signal_compute_time(0.001, model_version="v2")
     metrics.record_order_execution("BTC-USD", "timeout")

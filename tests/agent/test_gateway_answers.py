@@ -56,7 +56,7 @@ ROUTES: dict[str, Callable[[SeedExchange], Awaitable[Any]]] = {
     "claim faucet": lambda exchange: exchange.claim_faucet(),
     "portfolio": lambda exchange: exchange.portfolio(),
     "balances": lambda exchange: exchange.balances(),
-    "candles": lambda exchange: exchange.closes("BTC-USD", interval="15s", limit=50),
+    "candles": lambda exchange: exchange.candles("BTC-USD", interval="15s", limit=50),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +318,31 @@ def test_the_acknowledgement_is_drained_only_without_open_orders(
         exchange.faults.cancels_refused_with = 0
         wait_for(lambda: acknowledged()["at_rest"], what="the drained state", timeout_s=10)
         assert (acknowledged()["left_undone"], statuses(exchange)) == (None, ["cancelled"])
+
+
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+def test_resting_orders_that_are_kept_are_named_and_do_not_block_the_halt(
+    exchange: ExchangeDouble, tmp_path: Path, mode: str
+) -> None:
+    exchange.closes = ("60000",) * 50  # no signal
+    trading = {"interval": "1s", "restingOrders": "Keep"}
+    folder = AgentFolder(tmp_path / "kept", exchange.endpoints, trading=trading)
+    with AgentProcess(folder, {}) as agent:
+        agent.wait_until_ready()
+        order = {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "limit"}
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        body = {**order, "price": "50000"}
+        assert agent.http.post("/v1/trade", json=body, headers=token).status_code == 201
+        folder.set_mode(mode)
+
+        def acknowledged() -> Any:
+            return agent.http.get("/v1/control").json()
+
+        wait_for(
+            lambda: acknowledged()["at_rest"] and acknowledged()["left_undone"],
+            what="the drained state",
+        )
+        assert acknowledged()["left_undone"] == "resting orders that are kept: BTC-USD ord_1"
+        assert statuses(exchange) == ["open"]
+        folder.set_mode("Active")
+        wait_for(lambda: acknowledged()["left_undone"] is None, what="the mode Active")

@@ -294,6 +294,7 @@ def test_a_newer_journal_is_refused_and_not_touched(tmp_path: Path) -> None:
 
 
 def test_the_process_refuses_a_newer_journal_in_one_line(folder: AgentFolder) -> None:
+    folder.forget_journal()
     path = folder.state / FILE_NAME
     path.parent.mkdir()
     later(path)

@@ -149,7 +149,7 @@ async def test_an_order_that_is_already_done_is_looked_up(
     exchange.faults.cancels_refused_with = 409
     exchange.faults.hide_orders = True
     await parts.shutdown.run_at_exit()
-    assert parts.shutdown.incomplete == "resting orders: BTC-USD"
+    assert parts.shutdown.incomplete == "resting orders: BTC-USD ord_1"
     exchange.faults.hide_orders = False
     exchange.orders["k1"] |= {"status": "filled", "filled_size": "0.01", "price": str(PRICE)}
     await parts.shutdown.run_at_exit()

@@ -1,5 +1,6 @@
 """The pure parts of trading: signals, sizing, limits."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,7 +14,12 @@ from purpleflea_contract.settings import Risk
 
 PRICE = Decimal(60000)
 SIZE = Decimal("0.01")
-SIZING = Sizing(order_size=SIZE, signal_threshold=Decimal("0.001"), max_order_usd=Decimal(10**6))
+SIZING = Sizing(
+    order_size=SIZE,
+    signal_threshold=Decimal("0.001"),
+    max_order_usd=Decimal(10**6),
+    max_position_usd=Decimal(10**7),
+)
 
 
 def prices(*values: int) -> list[Decimal]:
@@ -57,13 +63,15 @@ def test_a_strategy_is_found_with_underscore_or_hyphen() -> None:
         ("0.001", "0", Step(side="buy", size=SIZE)),
         ("-0.001", "0", Step(side="sell", size=SIZE)),
         ("0.01", "0.02", Step(side="buy", size=SIZE)),
-        ("0.01", "0.04", Step(side="sell", size=SIZE)),
-        ("-0.01", "-0.04", Step(side="buy", size=SIZE)),
+        ("0.01", "0.03", Step(side="buy", size=SIZE)),
+        ("0.01", "0.04", None),
+        ("-0.01", "-0.04", None),
+        ("0.01", "0.41", None),
         ("0.01", "-0.03", Step(side="buy", size=Decimal("0.04"))),
         ("-0.01", "0.02", Step(side="sell", size=Decimal("0.03"))),
     ],
 )
-def test_a_position_grows_in_steps_takes_profit_and_reverses(
+def test_a_position_grows_in_steps_to_its_full_size_and_reverses(
     signal: str, position: str, step: Step | None
 ) -> None:
     given_position = Decimal(position)
@@ -73,8 +81,57 @@ def test_a_position_grows_in_steps_takes_profit_and_reverses(
     assert next_step == step
 
 
+@pytest.mark.parametrize("signal", [1, -1])
+def test_take_profit_closes_one_step_at_the_full_size(signal: int) -> None:
+    taking = replace(SIZING, takes_profit=True)
+    full = MAX_STEPS * SIZE * signal
+    step = sizing.next_step(Decimal(signal), position=full, price=PRICE, sizing=taking)
+    assert step == Step(side="sell" if signal > 0 else "buy", size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("limit_usd", "position", "step"),
+    [
+        ("1800", "0.02", Step(side="buy", size=SIZE)),
+        ("1800", "0.03", None),
+        ("1799", "0.02", None),
+        # One step always passes the sizing, so that the limit refuses it with a reason.
+        ("1", "0", Step(side="buy", size=SIZE)),
+        ("1", "0.01", None),
+    ],
+)
+def test_the_full_size_is_smaller_if_the_limit_of_a_position_is(
+    limit_usd: str, position: str, step: Step | None
+) -> None:
+    limited = replace(SIZING, max_position_usd=Decimal(limit_usd))
+    found = sizing.next_step(Decimal(1), position=Decimal(position), price=PRICE, sizing=limited)
+    assert found == step
+
+
+@pytest.mark.parametrize("takes_profit", [False, True])
+@pytest.mark.parametrize("limits", [Risk(max_position_usd="1"), Risk(max_position_usd="10000")])
+def test_a_signal_that_persists_never_alternates_without_take_profit(
+    takes_profit: bool, limits: Risk
+) -> None:
+    allowed = replace(
+        SIZING, max_position_usd=sizing.max_position_usd(limits), takes_profit=takes_profit
+    )
+    sides, position = [], Decimal(0)
+    for _ in range(20):
+        step = sizing.next_step(Decimal(1), position=position, price=PRICE, sizing=allowed)
+        if step is not None:
+            sides.append(step.side)
+            position += step.size if step.side == "buy" else -step.size
+    assert ("sell" in sides) == takes_profit
+
+
+def test_the_default_limit_of_a_position_is_ten_times_that_of_an_order() -> None:
+    assert sizing.max_position_usd(Risk(max_order_usd="300")) == 3000
+    assert sizing.max_position_usd(Risk(max_position_usd="50")) == 50
+
+
 def test_a_reversal_takes_several_orders_if_the_limit_is_small() -> None:
-    small = Sizing(order_size=SIZE, signal_threshold=Decimal(0), max_order_usd=Decimal(1500))
+    small = replace(SIZING, max_order_usd=Decimal(1500))
     step = sizing.next_step(Decimal(-1), position=Decimal("0.04"), price=PRICE, sizing=small)
     assert step == Step(side="sell", size=Decimal("0.02"))
 
@@ -82,11 +139,17 @@ def test_a_reversal_takes_several_orders_if_the_limit_is_small() -> None:
 @given(
     signals=some.lists(some.decimals(-1, 1, places=4), max_size=60),
     most_usd=some.integers(100, 10_000),
+    takes_profit=some.booleans(),
 )
 def test_positions_and_orders_stay_within_limits_for_any_signals(
-    signals: list[Decimal], most_usd: int
+    signals: list[Decimal], most_usd: int, takes_profit: bool
 ) -> None:
-    allowed = Sizing(order_size=SIZE, signal_threshold=Decimal(0), max_order_usd=Decimal(most_usd))
+    allowed = replace(
+        SIZING,
+        signal_threshold=Decimal(0),
+        max_order_usd=Decimal(most_usd),
+        takes_profit=takes_profit,
+    )
     position = Decimal(0)
     for signal in signals:
         step = sizing.next_step(signal, position=position, price=PRICE, sizing=allowed)
@@ -127,6 +190,14 @@ def prospect(**more: object) -> OrderContext:
         ),
         ({"open_markets": frozenset({"BTC-USD"})}, Risk(max_open_positions=1), None),
         ({"orders_last_minute": 60}, Risk(), "max_orders_per_minute"),
+        ({"position_usd": Decimal(10000)}, Risk(), None),
+        ({"position_usd": Decimal("10000.01")}, Risk(), "max_position"),
+        ({"position_usd": Decimal(10**9), "only_reduces": True}, Risk(), None),
+        ({"position_usd": Decimal(601)}, Risk(max_position_usd="600"), "max_position"),
+        ({"exposure_usd": Decimal(10**9)}, Risk(), None),
+        ({"exposure_usd": Decimal(600)}, Risk(max_exposure_usd="600"), None),
+        ({"exposure_usd": Decimal(601)}, Risk(max_exposure_usd="600"), "max_exposure"),
+        ({"exposure_usd": Decimal(601), "only_reduces": True}, Risk(max_exposure_usd="1"), None),
     ],
 )
 def test_the_first_violated_limit_is_the_reason(

@@ -10,12 +10,8 @@ from purpleflea_agent.exchange.errors import NeverSent, Refused
 from purpleflea_agent.exchange.port import EscrowRequest
 from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused, OrderUnsettled
-from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS
-from purpleflea_agent.trading.safety_limits import (
-    GIVEN_UP_INTERVAL_S,
-    GIVEN_UP_LOOKUP_S,
-    UNKNOWN_ORDER_WINDOW_S,
-)
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_INTERVAL_S, GIVEN_UP_LOOKUP_S
 from purpleflea_contract.settings import Risk
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
@@ -81,7 +77,7 @@ async def lose(parts: Parts, exchange: ExchangeDouble) -> None:
 async def test_an_unknown_order_freezes_its_market_for_five_minutes(
     start: Start, exchange: ExchangeDouble, clock: Clock, is_restarted: bool
 ) -> None:
-    assert UNKNOWN_ORDER_WINDOW_S >= 300
+    assert ABANDON_AFTER_S >= 300
     async with start() as parts:
         await lose(parts, exchange)
         if not is_restarted:
@@ -93,7 +89,7 @@ async def test_an_unknown_order_freezes_its_market_for_five_minutes(
 
 async def frozen_until_the_window_ends(parts: Parts, clock: Clock) -> None:
     await look_up(parts)
-    clock.now += UNKNOWN_ORDER_WINDOW_S - 1
+    clock.now += ABANDON_AFTER_S - 1
     await look_up(parts)
     with pytest.raises(OrderRefused, match="order_pending"):
         await parts.buy("k2")
@@ -111,7 +107,7 @@ async def test_a_given_up_order_or_escrow_that_appears_late_corrects_the_books(
     await parts.account.refresh()
     await lose(parts, exchange)
     await look_up(parts)
-    clock.now += UNKNOWN_ORDER_WINDOW_S + 1
+    clock.now += ABANDON_AFTER_S + 1
     await look_up(parts)
     assert (await parts.journal.counts(), await parts.journal.escrow_counts()) == (
         {"failed": 1},
@@ -141,7 +137,7 @@ async def test_a_given_up_order_is_looked_up_after_a_restart_and_not_without_end
     async with start() as parts:
         await lose(parts, exchange)
         await look_up(parts)
-        clock.now += UNKNOWN_ORDER_WINDOW_S + 1
+        clock.now += ABANDON_AFTER_S + 1
         await look_up(parts)
     async with start() as parts:
         before = exchange.count("GET", "/v1/orders")

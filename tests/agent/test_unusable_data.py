@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,13 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from purpleflea_agent.exchange.errors import OutcomeUnknown
-from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus, Portfolio, Position
+from purpleflea_agent.exchange.port import (
+    Candles,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    Portfolio,
+    Position,
+)
 from purpleflea_agent.exchange.seed import wire
 from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading import market_data
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.exposure import PositionRange
 from purpleflea_agent.trading.loop import TradingLoop
-from purpleflea_agent.trading.safety_limits import MAX_PRICE_JUMP, PRICE_MEMORY_S
+from purpleflea_agent.trading.safety_limits import PRICE_MEMORY_S
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Risk, Settings
 from support.agent_parts import PRICE, Parts, running_parts
@@ -133,14 +142,15 @@ async def test_a_price_that_jumps_from_the_last_order_is_refused_for_an_hour(
 def test_closes_with_an_absurd_price_are_not_usable(price: str, index: int) -> None:
     closes = list(RISING)
     closes[index] = Decimal(price)
-    assert market_data.closes_problem(closes)
+    assert market_data.closes_problem(closes, Decimal(3))
 
 
 def test_closes_may_jump_up_to_a_factor_and_not_more() -> None:
-    assert market_data.closes_problem([Decimal(1), MAX_PRICE_JUMP, Decimal(1)]) is None
-    for jump in ([1, MAX_PRICE_JUMP + 1], [MAX_PRICE_JUMP + 1, 1]):
-        assert "jumped" in str(market_data.closes_problem([Decimal(close) for close in jump]))
-    assert market_data.closes_problem([]) is None
+    most = Decimal(3)
+    assert market_data.closes_problem([Decimal(1), most, Decimal(1)], most) is None
+    for jump in ([1, most + 1], [most + 1, 1]):
+        assert "jumped" in str(market_data.closes_problem([Decimal(close) for close in jump], most))
+    assert market_data.closes_problem([], most) is None
 
 
 @dataclass
@@ -148,9 +158,11 @@ class Fakes:
     """The account, exchange, orders and faucet of a loop, which record the calls."""
 
     closes_of: dict[str, list[Decimal]] = field(default_factory=dict)
+    newest_at: dict[str, datetime] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     placed: list[str] = field(default_factory=list)
     is_known: bool = True
+    is_confirmed: bool = True
     balance_usd: Decimal = Decimal(1000)
     portfolio: Portfolio = field(
         default_factory=lambda: Portfolio(
@@ -174,9 +186,13 @@ class Fakes:
     def consider(self, balance: Decimal) -> None:
         return
 
-    async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
+    async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
         self.asked.append(market)
-        return self.closes_of.get(market, RISING)
+        closes = tuple(self.closes_of.get(market, RISING))
+        return Candles(closes=closes, newest_at=self.newest_at.get(market))
+
+    async def position_range(self, market: str) -> PositionRange:
+        return PositionRange()
 
     async def place(self, request: OrderRequest, *, reference_price: Decimal) -> None:
         self.placed.append(request.market)
@@ -191,6 +207,7 @@ def loop(fakes: Any, strategy: Callable[[Sequence[Decimal]], Any]) -> TradingLoo
         account=fakes,
         orders=fakes,
         faucet=fakes,
+        now=lambda: NOW,
     )
 
 
@@ -201,6 +218,43 @@ async def test_an_absurd_price_of_one_market_does_not_starve_the_others(
     fakes = Fakes(closes_of={"AAA-USD": [*RISING[:-1], Decimal(price)]})
     await loop(fakes, lambda _: Decimal("0.01")).trade_once()
     assert (fakes.asked, fakes.placed) == (list(MARKETS), ["BTC-USD", "ETH-USD"])
+
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("age", "is_usable"),
+    [
+        (timedelta(seconds=0), True),
+        (timedelta(seconds=315), True),
+        (timedelta(seconds=316), False),
+        (timedelta(days=30), False),
+        (timedelta(seconds=-300), True),
+        (timedelta(seconds=-301), False),
+    ],
+)
+async def test_candles_that_are_too_old_or_in_the_future_refuse_their_market_only(
+    emitter: Emitter, age: timedelta, is_usable: bool
+) -> None:
+    fakes = Fakes(newest_at={"AAA-USD": NOW - age})
+    await loop(fakes, lambda _: Decimal("0.01")).trade_once()
+    assert fakes.placed == ([*MARKETS] if is_usable else ["BTC-USD", "ETH-USD"])
+
+
+@pytest.mark.parametrize(
+    ("time", "newest_at"),
+    [
+        ('"2026-01-01T00:00:00.000Z"', datetime(2026, 1, 1, tzinfo=UTC)),
+        ('"2026-01-01T00:00:00"', datetime(2026, 1, 1, tzinfo=UTC)),
+        ("null", None),
+        ('"noon"', None),
+    ],
+)
+def test_the_age_of_candles_is_that_of_the_newest(time: str, newest_at: datetime | None) -> None:
+    body = f'{{"candles": [{{"close": "1"}}, {{"close": "2", "time": {time}}}]}}'
+    candles = wire.Candles.model_validate_json(body).all()
+    assert candles == Candles(closes=(Decimal(1), Decimal(2)), newest_at=newest_at)
 
 
 @pytest.mark.parametrize(

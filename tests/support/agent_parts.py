@@ -19,7 +19,7 @@ from purpleflea_agent.trading.faucet import FaucetClient
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_contract.metrics import Metric
-from purpleflea_contract.settings import Endpoints, Faucet, Risk
+from purpleflea_contract.settings import Endpoints, Faucet, Risk, TradingSettings
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink, Point
 
@@ -92,6 +92,8 @@ async def running_parts(
     limits: Risk | None = None,
     flatten: bool = True,
     faucet: Faucet | None = None,
+    trading: TradingSettings | None = None,
+    peak_reset_at: str | None = None,
 ) -> AsyncIterator[Parts]:
     """Open the parts on the journal of a folder; a second call is a restart."""
     clock = clock or Clock()
@@ -108,6 +110,7 @@ async def running_parts(
         journal=journal,
         markets=markets,
         balance_threshold_usd=Decimal(0),
+        peak_reset_at=peak_reset_at,
         monotonic=clock.monotonic,
     )
     orders = OrderManager(
@@ -116,6 +119,7 @@ async def running_parts(
         account=account,
         control=control,
         limits=limits or Risk(),
+        trading=trading,
         lookup_delays_s=(0.0, 0.05),
         clock=clock,
         monotonic=clock.monotonic,
@@ -124,6 +128,8 @@ async def running_parts(
         exchange=exchange,
         journal=journal,
         control=control,
+        limits=limits,
+        trading=trading,
         lookup_delays_s=(0.0, 0.05),
         clock=clock,
         monotonic=clock.monotonic,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from purpleflea_agent.journal.journal import FILE_NAME
+from purpleflea_agent.journal.store import JournalStore
 from support.exchange_double import KEY
 from support.waiting import wait_for
 
@@ -41,6 +44,7 @@ class AgentFolder:
     """The mounts of the pod of an agent."""
 
     def __init__(self, root: Path, endpoints: dict[str, str], **more: Any) -> None:
+        """Create the files; the agent has confirmed its positions before, until `forget_journal` is called."""
         self.root = root
         self.config = root / "config"
         self.state = root / "state"
@@ -51,6 +55,13 @@ class AgentFolder:
         self.set_mode("Active")
         self.key_file.write_text(KEY + "\n")
         self.token_file.write_text(TOKEN)
+        store = JournalStore(self.state / FILE_NAME)
+        store.confirm_positions()
+        store.close()
+
+    def forget_journal(self) -> None:
+        """Remove the journal, as in a new pod without a volume."""
+        shutil.rmtree(self.state)
 
     def set_mode(self, mode: str, *, flatten: bool = False) -> None:
         """Write control.json as the kubelet does: a new file replaces the old file."""

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
@@ -156,7 +157,8 @@ class ExchangeDouble:
             return _problem(500, "made to fail")
         limit = int(request.query_params["limit"])
         closes = self.closes[-limit:]
-        candles = [{"time": "2026-01-01T00:00:00.000Z", "close": close} for close in closes]
+        now = datetime.now(UTC).isoformat()
+        candles = [{"time": now, "close": close} for close in closes]
         return JSONResponse({"market": request.path_params["market"], "candles": candles})
 
     async def _order(self, request: Request) -> Response:

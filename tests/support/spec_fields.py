@@ -18,6 +18,7 @@ Path = tuple[str, ...]
 _WORDS = (
     *("alpha", "beta", "10s", "20s", "0.5", "0.7", "BTC-USD", "ETH-USD", "/x", "/y", "100m", "200m"),
     *("https://a.example", "https://b.example", "10.0.0.0/8", "10.1.0.0/16", "1.0", "2.0"),
+    *("2026-01-31T12:00:00Z", "2026-02-01T12:00:00Z"),
     *("sha256:" + "ab" * 32, "sha256:" + "cd" * 32),
 )  # fmt: skip
 _FULL: dict[str, Any] = {

@@ -141,9 +141,16 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
         journal=journal,
         markets=settings.markets,
         balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
+        peak_reset_at=settings.risk.peak_reset_at,
         monotonic=monotonic,
     )
-    escrows = EscrowManager(exchange=exchange, journal=journal, control=control)
+    escrows = EscrowManager(
+        exchange=exchange,
+        journal=journal,
+        control=control,
+        limits=settings.risk,
+        trading=settings.trading,
+    )
     faucet = FaucetClient(
         settings.faucet, exchange=exchange, journal=journal, control=control, clock=clock
     )
@@ -153,6 +160,7 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
         account=account,
         control=control,
         limits=settings.risk,
+        trading=settings.trading,
         clock=clock,
         monotonic=monotonic,
     )
@@ -176,6 +184,7 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
             control=control,
             flatten=settings.trading.flatten_on_stop,
             limit_s=environment.drain_timeout_s,
+            keep_resting=settings.trading.resting_orders == "Keep",
         ),
         reconciler=OrderReconciler(orders=orders, escrows=escrows, journal=journal),
         loop=TradingLoop(

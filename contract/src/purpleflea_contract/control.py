@@ -74,13 +74,15 @@ class Acknowledgement(BaseModel):
     sending: bool = False
     """True while an order or a payment into an escrow is being sent."""
     at_rest: bool
-    """True if the agent is drained. Halted: nothing is being sent, no order is open, and the outcome of all orders and
-    escrows that were sent is known. Stopped: in addition, with spec.trading.flattenOnStop, positions are closed, or the
-    deadline for it has passed. Active: never."""
+    """True if the agent is drained. Halted: nothing is being sent, no order is open except those that
+    spec.trading.restingOrders keeps, and the outcome of all orders and escrows that were sent is known. Stopped: in
+    addition, with spec.trading.flattenOnStop, positions are closed, or the deadline for it has passed. Active:
+    never."""
     flattened: bool | None = None
     """Result of spec.trading.flattenOnStop, or of flatten in control.json, once a Stopped agent is drained: true if no
     position and no resting order is left, false if some may be left; null if it was not requested, or the agent is not
     drained."""
     left_undone: str | None = None
     """Description of the work that a Stopped agent did not finish before the deadline, or of the orders and escrows
-    that are open at a Halted agent; it keeps trying."""
+    that are open at a Halted agent; it keeps trying. It also names resting orders that spec.trading.restingOrders
+    keeps."""

@@ -76,6 +76,18 @@ CONTROL_CHANGED = LogEvent(
     message="Trading mode changed",
     attributes=("mode", "reason"),
 )
+POSITION_MISMATCH = LogEvent(
+    name="position_mismatch",
+    level="WARNING",
+    message="Reported position differs from the fills of the agent",
+    attributes=("market", "reported_size", "own_size", "mismatch.status"),
+)
+PEAK_RESET = LogEvent(
+    name="peak_reset",
+    level="WARNING",
+    message="Peak of the equity reset on request",
+    attributes=("reset_at", "former_peak_usd", "equity_usd"),
+)
 
 EVENTS = (
     TRADE_EXECUTED,
@@ -85,4 +97,6 @@ EVENTS = (
     ORDER_REFUSED,
     ORDER_FAILED,
     CONTROL_CHANGED,
+    POSITION_MISMATCH,
+    PEAK_RESET,
 )

@@ -77,6 +77,14 @@ OPEN_POSITIONS = Metric(
     description="Open positions of the market.",
     emitted="after each trading interval and each fill",
 )
+POSITION_MISMATCHES = Metric(
+    name="agent.positions.mismatch_count",
+    type=MetricType.GAUGE,
+    unit="position",
+    description="Markets whose reported position differs from the fills of the agent, beyond fills in flight. They do"
+    " not grow.",
+    emitted="after each trading interval and each fill",
+)
 ORDER_LATENCY = Metric(
     name="agent.order.latency_ms",
     type=MetricType.DISTRIBUTION,
@@ -175,6 +183,7 @@ METRICS = (
     PNL,
     DRAWDOWN,
     OPEN_POSITIONS,
+    POSITION_MISMATCHES,
     ORDER_LATENCY,
     SIGNAL_COMPUTE,
     ORDER_EXECUTIONS,

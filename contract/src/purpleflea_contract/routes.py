@@ -54,6 +54,19 @@ OPENAPI = Route(
     method="GET", path="/openapi.json", who="people", meaning="The OpenAPI document of all paths."
 )
 TRADE = Route(method="POST", path="/v1/trade", who="token", meaning="Sends an order.")
+ORDERS = Route(
+    method="GET",
+    path="/v1/orders",
+    who="token",
+    meaning="Lists the open orders, and the newest other orders.",
+)
+ORDER = Route(method="GET", path="/v1/orders/{order_id}", who="token", meaning="Returns an order.")
+ORDER_CANCEL = Route(
+    method="DELETE",
+    path="/v1/orders/{order_id}",
+    who="token",
+    meaning="Cancels a resting order, in any mode.",
+)
 ESCROW_CREATE = Route(
     method="POST", path="/v1/escrow/create", who="token", meaning="Opens an escrow."
 )
@@ -78,6 +91,9 @@ ROUTES = (
     METRICS,
     OPENAPI,
     TRADE,
+    ORDERS,
+    ORDER,
+    ORDER_CANCEL,
     ESCROW_CREATE,
     ESCROW_RELEASE,
     ESCROW_CANCEL,

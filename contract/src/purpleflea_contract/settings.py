@@ -12,6 +12,15 @@ from pydantic.alias_generators import to_camel
 from purpleflea_contract.quantities import DecimalString, Duration
 
 Market = Annotated[str, Field(pattern="^[A-Z0-9]{1,12}-[A-Z0-9]{1,12}$", max_length=25)]
+Counterparty = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]+$", max_length=128)]
+UtcTime = Annotated[
+    str,
+    Field(
+        pattern="^20[0-9]{2}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z$",
+        max_length=20,
+    ),
+]
+"""A time whose alphabetical sequence is the sequence in time."""
 Url = Annotated[str, Field(pattern="^https?://[^/?# @]+(/[^?# @]*)?$", max_length=253)]
 
 
@@ -64,6 +73,24 @@ class TradingSettings(SpecModel):
     """If true, an agent that stops first cancels its resting orders and closes its positions at market price, within
     half of the grace period of the pod (default false). It stops in mode Stopped, and when its pod ends, also in a
     rolling update. A Halted agent closes no positions."""
+    resting_orders: Literal["Cancel", "Keep"] = "Cancel"
+    """Treatment of resting orders in the modes Halted and Stopped: Cancel or Keep (default Cancel). An order that is
+    kept may be filled while the agent is halted, and the agent reports it as open. Closing positions cancels resting
+    orders in any case."""
+    unknown_order_window: Duration = "5m"
+    """Time for which an agent looks up an order or escrow without a usable answer before it gives it up, such as 5m (1m
+    to 12h, default 5m). Meanwhile the market of the order takes no other order. An order that was given up is still
+    looked up for a day, and if it appears the books are corrected."""
+    max_price_jump: DecimalString = "3"
+    """Largest factor between two consecutive prices of a market, greater than 1 (default 3). A larger jump counts as a
+    fault of the price feed, and the market takes no order."""
+    max_candle_age: Duration = "5m"
+    """Largest time between the end of the newest candle of a market and the clock of the agent, such as 5m (10s to 24h,
+    default 5m). Older prices are not used, and the market takes no order."""
+    on_full_position: Literal["Hold", "TakeProfit"] = "Hold"
+    """Reaction to a signal that persists when the position has its full size of four orders: Hold sends no order,
+    TakeProfit closes one order size (default Hold). With TakeProfit, a persisting signal then buys it back, and each
+    such round trip costs two fees."""
 
 
 class Risk(SpecModel):
@@ -71,6 +98,9 @@ class Risk(SpecModel):
 
     max_drawdown_pct: Annotated[int, Field(ge=1, le=100)] = 20
     """Largest fall of the equity from its peak, in percent, before new orders are refused (1 to 100, default 20)."""
+    peak_reset_at: UtcTime | None = None
+    """Time of a request to forget the peak of the equity, in UTC, such as 2026-01-31T12:00:00Z. The next equity becomes
+    the new peak. Each agent carries the request out once, and logs the former peak; a later time is a new request."""
     min_balance_usd: DecimalString = "0"
     """Wallet balance in US dollars below which no order is sent (default 0)."""
     max_order_usd: DecimalString = "1000"
@@ -79,6 +109,18 @@ class Risk(SpecModel):
     """Largest number of positions that may be open at the same time (1 to 100, default 10)."""
     max_orders_per_minute: Annotated[int, Field(ge=1, le=600)] = 60
     """Largest number of orders in any 60 seconds (1 to 600, default 60)."""
+    max_position_usd: DecimalString | None = None
+    """Largest notional value of the position in one market in US dollars. If it is not set, it is ten times
+    maxOrderUsd. It applies to the position that would result if all open orders were filled. Orders that only shrink a
+    position pass."""
+    max_exposure_usd: DecimalString | None = None
+    """Largest sum of the notional values of the positions in all markets in US dollars, long and short added. If it is
+    not set, only maxPositionUsd and maxOpenPositions limit the sum. It counts open orders as maxPositionUsd does."""
+    max_escrow_usd: DecimalString = "1000"
+    """Largest sum of the open escrows and of a new escrow in US dollars (default 1000). Escrows of unknown outcome
+    count as open."""
+    counterparties: Annotated[tuple[Counterparty, ...], Field(max_length=64)] = ()
+    """Counterparties to which escrows may be opened and released (at most 64). Empty allows any."""
 
 
 class Faucet(SpecModel):

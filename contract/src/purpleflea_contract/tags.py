@@ -155,13 +155,18 @@ COUNTERPARTY = Tag(
 REASON = Tag(
     name="reason",
     description="Reason for a refused order: a limit as named in spec.risk, an unsettled order, unusable data of the"
-    " exchange, or the mode.",
+    " exchange, a position that differs from our own fills, or the mode.",
     values=(
         "max_drawdown",
         "min_balance",
         "max_order",
         "max_open_positions",
         "max_orders_per_minute",
+        "max_position",
+        "max_exposure",
+        "max_escrow",
+        "counterparty",
+        "position_mismatch",
         "order_pending",
         "market_data",
         "account_data",

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from purpleflea_agent.trading.safety_limits import UNKNOWN_ORDER_WINDOW_S
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S
 from support.agent_process import AgentFolder
 from support.paper_exchange import PaperExchange
 from support.waiting import wait_for
@@ -24,7 +24,7 @@ STEPS = 149
 """More than the steps of an order; a larger number is a step of the next order."""
 STRIDE = 41
 """Without a common divisor with STEPS, so that all steps are used, early and late steps alternately."""
-BETWEEN_STARTS_S = UNKNOWN_ORDER_WINDOW_S + 10
+BETWEEN_STARTS_S = ABANDON_AFTER_S + 10
 """Time between two processes, longer than the age from which a missing order is abandoned."""
 
 LANDMARKS = (

@@ -106,13 +106,8 @@ MOVES: dict[str, Act] = {
 def moved(name: str) -> Move:
     """Free an identity that an agent in another namespace waits for."""
     clock = clocks.Clock()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(
-            _run(clock, MOVES[name], is_stored=name == "delete while it is recreated")
-        )
+    is_stored = name == "delete while it is recreated"
+    return clocks.run(clock, lambda: _run(clock, MOVES[name], is_stored=is_stored))
 
 
 async def _run(clock: clocks.Clock, act: Act, *, is_stored: bool) -> Move:

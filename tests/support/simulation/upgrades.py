@@ -257,11 +257,7 @@ def changed_while_young(*, is_good: bool) -> Play:
 def simulated(play: Play, *, replicas: int = 1, operators: int = 1) -> Upgrade:
     """Run a scenario in virtual time: agents with an old image are ready, and then `play` begins."""
     clock = clocks.Clock()
-    with (
-        clocks.active(clock),
-        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
-    ):
-        return runner.run(_run(clock, play, replicas, operators))
+    return clocks.run(clock, lambda: _run(clock, play, replicas, operators))
 
 
 async def _run(clock: clocks.Clock, play: Play, replicas: int, operators: int) -> Upgrade:

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from fastapi import FastAPI
 
-from purpleflea_agent.api import health_routes, problems, trading_routes
+from purpleflea_agent.api import health_routes, order_routes, problems, trading_routes
 from purpleflea_agent.api.request_limits import BodyLimit
 from purpleflea_agent.application import Application
 
@@ -37,6 +37,7 @@ def create_app(agent: Application) -> FastAPI:
     )
     app.include_router(health_routes.router(agent))
     app.include_router(trading_routes.router(agent))
+    app.include_router(order_routes.router(agent))
     problems.install(app)
     app.add_middleware(BodyLimit)
     return app

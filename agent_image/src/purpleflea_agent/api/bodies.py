@@ -1,7 +1,7 @@
 """Bodies of the agent's HTTP API: bounded, documented, with examples. Answers have decimal strings, never floats."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal, Self
@@ -123,6 +123,58 @@ class TradeAnswer(UpstreamAnswer):
     reject_reason: str | None = None
 
 
+SENT_ORDER = {
+    **ORDER,
+    "type": "limit",
+    "order_id": "ord_1",
+    "idempotency_key": "8f14e45f",
+    "limit_price": "59000.00",
+    "status": "open",
+    "price": None,
+    "filled_size": "0",
+    "fee_usd": "0",
+    "realized_pnl_usd": "0",
+    "reason": None,
+    "sent_at": "2026-01-31T12:00:00Z",
+}
+
+
+class OrderAnswer(Body):
+    """An order that this agent sent."""
+
+    model_config = example(SENT_ORDER)
+
+    order_id: str | None = None
+    """Id at the exchange; null if the exchange has not confirmed the order."""
+    idempotency_key: str
+    market: str
+    side: str
+    size: Decimal
+    type: str
+    limit_price: Decimal | None = None
+    """Limit price in US dollars, of an order of type limit."""
+    status: str
+    """open, filled, cancelled, rejected, failed (it had no effect) or unknown (it is looked up)."""
+    price: Decimal | None = None
+    """Price at which it was filled."""
+    filled_size: Decimal
+    fee_usd: Decimal
+    realized_pnl_usd: Decimal
+    reason: str | None = None
+    """Reason of the exchange for a rejected order, or of the agent for a failed one."""
+    sent_at: datetime
+    """Time at which the agent wrote the order to its journal, before it sent it."""
+
+
+class OrdersAnswer(Body):
+    """A list of orders."""
+
+    model_config = example({"orders": [SENT_ORDER]})
+
+    orders: tuple[OrderAnswer, ...]
+    """The open orders, newest first, and then the other orders, newest first."""
+
+
 class EscrowBody(Body):
     """An escrow to open."""
 
@@ -216,6 +268,7 @@ class StatusAnswer(Body):
             "drawdown_pct": "0.4975",
             "balance_usd": "9400.00",
             "orders": {"filled": 3},
+            "open_orders": [SENT_ORDER],
             "today": TODAY,
             "escrows": {"released": 1},
             "telemetry_dropped": 0,
@@ -235,6 +288,8 @@ class StatusAnswer(Body):
     balance_usd: Decimal
     orders: dict[str, int]
     """Orders in the journal (of the last 31 days) by status; the outcome of `written` orders is unknown."""
+    open_orders: tuple[OrderAnswer, ...]
+    """Resting orders and orders of unknown outcome, newest first (at most 50)."""
     today: TodayAnswer
     """The counters of the day."""
     escrows: dict[str, int]

@@ -11,6 +11,7 @@ from purpleflea_agent.api.bodies import (
     StatusAnswer,
     TodayAnswer,
 )
+from purpleflea_agent.api.order_routes import order_answer
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.application import Application
 from purpleflea_agent.journal import JournalError
@@ -23,6 +24,7 @@ METRICS_EXAMPLE = """\
 # TYPE agent_positions_open_count gauge
 agent_positions_open_count{agent_id="momentum-0",market="btc-usd",strategy="momentum"} 1.0
 """
+MAX_OPEN_ORDERS = 50
 STALE_INTERVALS = 2
 STALENESS_MARGIN_S = 30.0
 """Time beyond STALE_INTERVALS after which the exchange counts as unreachable."""
@@ -64,7 +66,7 @@ def router(agent: Application) -> APIRouter:
             at_rest=is_drained and agent.control.mode is mode and not _is_sending(agent),
             sending=_is_sending(agent),
             flattened=agent.shutdown.flattened,
-            left_undone=agent.shutdown.incomplete,
+            left_undone=agent.shutdown.left_undone,
         )
 
     @routes.get(
@@ -98,13 +100,18 @@ async def _is_drained(agent: Application) -> bool:
 
 
 async def _is_settled(agent: Application) -> bool:
-    """Return whether no order is open and all outcomes are known; False if the journal cannot be read."""
+    """Return whether all outcomes are known, and no order is open that is to be canceled.
+
+    False if the journal cannot be read.
+    """
     try:
         orders = await agent.journal.unfinished()
         escrows = await agent.journal.unfinished_escrows()
     except JournalError:
         return False
-    return not orders and not any(entry.is_unsettled for entry in escrows)
+    keeps = agent.settings.trading.resting_orders == "Keep"
+    open_orders = [entry for entry in orders if entry.is_unsettled or not keeps]
+    return not open_orders and not any(entry.is_unsettled for entry in escrows)
 
 
 def _not_ready_reason(agent: Application) -> str | None:
@@ -141,6 +148,7 @@ async def _status(agent: Application) -> StatusAnswer:
         )
         for item in account.portfolio.positions
     )
+    unfinished = await agent.journal.unfinished()
     day, daily_stats = await agent.journal.today()
     return StatusAnswer(
         agent_id=agent.environment.agent_id,
@@ -154,6 +162,7 @@ async def _status(agent: Application) -> StatusAnswer:
         drawdown_pct=round(account.drawdown_pct, 4),
         balance_usd=account.balance_usd,
         orders=await agent.journal.counts(),
+        open_orders=tuple(order_answer(entry) for entry in unfinished[: -MAX_OPEN_ORDERS - 1 : -1]),
         today=TodayAnswer.model_validate({"day": day, **daily_stats}),
         escrows=await agent.journal.escrow_counts(),
         telemetry_dropped=sum(dropped.values()),

@@ -1,30 +1,28 @@
 """Routes that move money: they require a bearer token, are bounded, and can be repeated by Idempotency-Key.
 
-Without a mounted token file they are closed.
+order_routes lists and cancels orders.
 """
 
-import hmac
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, TradeBody
 from purpleflea_agent.api.problems import Problem, documented
+from purpleflea_agent.api.token import token_check
 from purpleflea_agent.application import Application
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
-from purpleflea_agent.trading.market_data import price_problem
+from purpleflea_agent.trading.market_data import PriceBounds, candles_problem
+from purpleflea_contract import quantities
 
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", pattern="^[A-Za-z0-9._:-]+$", max_length=128)
 ]
 EscrowId = Annotated[str, Path(pattern="^[A-Za-z0-9._-]+$", max_length=128)]
-
-_bearer = HTTPBearer(auto_error=False, description="Content of the mounted token file.")
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 MAX_REMEMBERED = 1000
@@ -52,22 +50,9 @@ def router(agent: Application) -> APIRouter:
     """Create the routes of a running agent."""
     answers = RecentAnswers()
 
-    async def authorized(credentials: Credentials) -> None:
-        token = agent.token_file.key() if agent.token_file else None
-        if token is None:
-            raise Problem(403, "closed", "no API token is mounted: this endpoint is closed")
-        given = credentials.credentials if credentials else ""
-        if not hmac.compare_digest(given.encode(), token.encode()):
-            raise Problem(
-                401,
-                "unauthorized",
-                "the bearer token is missing or wrong",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-
     routes = APIRouter(
         prefix="/v1",
-        dependencies=[Depends(authorized)],
+        dependencies=[Depends(token_check(agent))],
         responses=documented(401, 403, 408, 409, 413, 422, 502, 503, 504),
     )
 
@@ -122,11 +107,17 @@ async def _trade(agent: Application, body: TradeBody, idempotency_key: str | Non
     previous = await agent.orders.find_by_key(request)
     if previous is not None:
         return previous
-    interval = agent.settings.trading.interval
-    closes = await agent.exchange.closes(body.market, interval=interval, limit=1)
+    trading = agent.settings.trading
+    candles = await agent.exchange.candles(body.market, interval=trading.interval, limit=1)
+    closes = candles.closes
     if not closes:
         raise Problem(502, "no_price", f"the exchange has no price of {body.market}")
-    problem = price_problem(closes[-1])
+    problem = candles_problem(
+        candles,
+        PriceBounds.of(trading),
+        interval=quantities.duration(trading.interval),
+        now=datetime.now(UTC),
+    )
     if problem is not None:
         raise Problem(
             502, "no_price", f"the exchange has no usable price of {body.market}: {problem}"

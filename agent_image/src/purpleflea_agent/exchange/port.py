@@ -3,8 +3,9 @@
 Money, prices and sizes are Decimal. Every method raises exchange.errors.ExchangeError and no other error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -135,11 +136,21 @@ class Claim:
     credited_usd: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candles:
+    """The newest candles of a market; only their closing prices are used."""
+
+    closes: tuple[Decimal, ...]
+    """Closing prices, oldest first. The last is the current price."""
+    newest_at: datetime | None = None
+    """Start of the newest candle, with a time zone; None if the exchange does not report it."""
+
+
 class Exchange(Protocol):
     """The Purple Flea services, seen from one agent."""
 
-    async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
-        """Return the closing prices of the last candles, oldest first; the last is the current price."""
+    async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
+        """Return the newest candles of a market."""
 
     async def place_order(self, request: OrderRequest) -> Order:
         """Send an order."""

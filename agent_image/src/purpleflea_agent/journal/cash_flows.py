@@ -15,6 +15,8 @@ from purpleflea_agent.journal.key_values import KeyValueTable
 
 PEAK_EQUITY = "peak_equity_usd"
 """Highest equity so far, less the flows at the time."""
+PEAK_RESET_AT = "peak_reset_at"
+"""The last request to forget the peak that was carried out."""
 FLOWS = "flows_usd"
 """Sum of all flows."""
 UNCERTAIN_S = 30.0
@@ -60,6 +62,20 @@ class CashFlowTable:
         if new_peak != peak:
             self._key_values.set(PEAK_EQUITY, str(new_peak))
         return new_peak + contained
+
+    def reset_peak(self, requested_at: str) -> Decimal | None:
+        """Forget the peak, unless that was done for this request or a later one; return the former peak.
+
+        The next equity becomes the peak, as in a new journal. Requests are compared as text, in the form of
+        spec.risk.peakResetAt.
+        """
+        if requested_at <= (self._key_values.get(PEAK_RESET_AT) or ""):
+            return None
+        former = Decimal(self._key_values.get(PEAK_EQUITY) or 0) + self._sum()
+        self._key_values.set(PEAK_RESET_AT, requested_at)
+        self._key_values.delete(PEAK_EQUITY)
+        self._first_equity = self._unconfirmed_peak = None
+        return former
 
     def _new_peak(self, equity: Decimal, peak: Decimal | None) -> Decimal:
         """Return the peak after this equity.

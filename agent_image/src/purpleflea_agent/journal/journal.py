@@ -87,6 +87,14 @@ class Journal:
         """Return the order of a key."""
         return await self._run(self._store.orders.entry, idempotency_key)
 
+    async def by_order_id(self, order_id: str) -> OrderEntry | None:
+        """Return the order with an id of the exchange."""
+        return await self._run(self._store.orders.by_order_id, order_id)
+
+    async def recent(self, limit: int) -> list[OrderEntry]:
+        """Return the newest orders, newest first."""
+        return await self._run(self._store.orders.recent, limit)
+
     async def unfinished(self) -> list[OrderEntry]:
         """Return orders of unknown outcome and resting orders, oldest first."""
         return await self._run(self._store.orders.unfinished)
@@ -111,6 +119,18 @@ class Journal:
     async def update_peak_equity(self, equity_usd: Decimal) -> Decimal:
         """Return the highest equity so far, this one included, without cash flows outside of trading."""
         return await self._write(self._store.update_peak_equity, equity_usd, self._clock())
+
+    async def reset_peak(self, requested_at: str) -> Decimal | None:
+        """Forget the peak of the equity once per request; return the former peak, or None if it was done before."""
+        return await self._write(self._store.reset_peak, requested_at)
+
+    async def has_positions(self) -> bool:
+        """Return whether positions were ever adopted from a report of the exchange."""
+        return await self._run(self._store.has_positions)
+
+    async def confirm_positions(self) -> None:
+        """Record that the reported positions may be adopted."""
+        await self._write(self._store.confirm_positions)
 
     async def reconcile(
         self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE

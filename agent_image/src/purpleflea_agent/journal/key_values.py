@@ -26,6 +26,10 @@ class KeyValueTable:
             (name, value),
         )
 
+    def delete(self, name: str) -> None:
+        """Remove the value of a name."""
+        self._database.execute("DELETE FROM facts WHERE name = ?", (name,))
+
 
 class Marks:
     """Marks of failed orders or escrows, as names in the same table: an old agent ignores them.

@@ -135,6 +135,22 @@ class OrderTable:
         marks = (m for m in (UNSENT, GIVEN_UP) if self._marks.has(m, idempotency_key))
         return replace(_entry(rows[0]), mark=next(marks, None))
 
+    def by_order_id(self, order_id: str) -> OrderEntry | None:
+        """Return the order with an id of the exchange."""
+        # Open orders first, by the index of the status. Any other order needs a scan, which only people request.
+        is_open = next(
+            (e for e in self.unfinished() if e.order and e.order.order_id == order_id), None
+        )
+        if is_open is not None:
+            return is_open
+        rows = self._rows("SELECT * FROM orders WHERE order_id = ? LIMIT 1", order_id)
+        return _entry(rows[0]) if rows else None
+
+    def recent(self, limit: int) -> list[OrderEntry]:
+        """Return the newest orders, newest first."""
+        rows = self._rows("SELECT * FROM orders ORDER BY written_at DESC LIMIT ?", limit)
+        return [_entry(row) for row in rows]
+
     def unfinished(self) -> list[OrderEntry]:
         """Return orders of unknown outcome and resting orders, oldest first."""
         rows = self._rows(

@@ -90,6 +90,10 @@ class PositionTable:
         """Replace our size by the size that the exchange reports."""
         self._set_position(market, TrackedPosition(size=size, reported=size))
 
+    def any(self) -> bool:
+        """Return whether there is a position, also one of size zero."""
+        return self._database.execute("SELECT 1 FROM holdings LIMIT 1").fetchone() is not None
+
     def _positions(self) -> dict[str, TrackedPosition]:
         rows = self._database.execute("SELECT market, size, told FROM holdings").fetchall()
         return {

@@ -33,6 +33,7 @@ from purpleflea_agent.journal.positions import (
 )
 
 ZERO = Decimal(0)
+POSITIONS_CONFIRMED = "positions_confirmed"
 WRITE_TEST = "0" * 65_536
 
 
@@ -126,6 +127,20 @@ class JournalStore:
         with self._transaction():
             uncertain = self.escrows.uncertain_amounts()
             return self.cash_flows.update_peak_equity(equity_usd, uncertain, now)
+
+    def reset_peak(self, requested_at: str) -> Decimal | None:
+        """Forget the peak of the equity once per request; return the former peak, or None. See cash_flows."""
+        with self._transaction():
+            return self.cash_flows.reset_peak(requested_at)
+
+    def has_positions(self) -> bool:
+        """Return whether positions were ever adopted from a report of the exchange."""
+        return self.positions.any() or self.key_values.get(POSITIONS_CONFIRMED) is not None
+
+    def confirm_positions(self) -> None:
+        """Record that the reported positions may be adopted."""
+        with self._transaction():
+            self.key_values.set(POSITIONS_CONFIRMED, "true")
 
     def write_escrow(self, request: EscrowRequest, now: float) -> None:
         """Write an escrow to disk before it is opened."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from purpleflea_agent.exchange.errors import Refused
 from purpleflea_agent.exchange.port import (
     Balance,
+    Candles,
     Claim,
     Escrow,
     EscrowRequest,
@@ -60,9 +61,10 @@ class PaperExchange:
         """Value of the account at the prices at present, net of all fees paid."""
         return self.books.equity_usd(self._marks())
 
-    async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
-        """Return closing prices, oldest first; the last is the price at present."""
-        return self._prices.closes(market, quantities.duration(interval).total_seconds(), limit)
+    async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
+        """Return the newest candles. They have no time: a replay uses its own clock."""
+        interval_s = quantities.duration(interval).total_seconds()
+        return Candles(closes=tuple(self._prices.closes(market, interval_s, limit)))
 
     async def place_order(self, request: OrderRequest) -> Order:
         """Fill, keep or reject an order; the same key always returns the same order."""

@@ -53,6 +53,8 @@ class Session:
 
     async def run(self, update: Update, stopping: asyncio.Event) -> None:
         """Trade until the end of the candles or of the duration, or until `stopping` is set."""
+        # Reports of an exchange in this process are never old.
+        await self.agent.journal.confirm_positions()
         try:
             if self.clock is None:
                 await self._trade_live(update, stopping)

@@ -202,6 +202,29 @@ def log_balance_alert(
     )
 
 
+def log_peak_reset(reset_at: str, former_peak_usd: Decimal, equity_usd: Decimal) -> None:
+    """Log that the peak of the equity was reset on request."""
+    log_event(
+        events.PEAK_RESET,
+        {"reset_at": reset_at, "former_peak_usd": former_peak_usd, "equity_usd": equity_usd},
+    )
+
+
+def log_position_mismatch(
+    market: str, reported_size: Decimal, own_size: Decimal, status: str
+) -> None:
+    """Log that a mismatch of a position has `started` or `ended`."""
+    log_event(
+        events.POSITION_MISMATCH,
+        {
+            "market": market,
+            "reported_size": reported_size,
+            "own_size": own_size,
+            "mismatch.status": status,
+        },
+    )
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()

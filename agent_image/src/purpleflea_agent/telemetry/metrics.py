@@ -61,6 +61,11 @@ def record_open_positions(market: str, count: int) -> None:
     emitter().send(contract.OPEN_POSITIONS, count, market=market)
 
 
+def record_position_mismatches(count: int) -> None:
+    """Record the number of markets whose reported position differs from our own fills."""
+    emitter().send(contract.POSITION_MISMATCHES, count)
+
+
 def record_order_latency(market: str, order_type: str, latency_ms: Value) -> None:
     """Record the time from sending an order to its answer."""
     emitter().send(contract.ORDER_LATENCY, latency_ms, market=market, order_type=order_type)

@@ -16,9 +16,14 @@ from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition, UnreadableRows
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading import position_discrepancies, risk
+from purpleflea_agent.trading.exposure import of_market, position_range
+from purpleflea_agent.trading.first_reports import FirstReports
+from purpleflea_agent.trading.market_data import price_problem
 from purpleflea_contract import spans
 
 FRESH_FOR_S = 2.0
+MAX_MARKETS = 32
+"""Markets with metrics, as the spec allows. It bounds the tags, whatever other markets the exchange reports."""
 ALL_READ: tuple[list[str], list[str], bool, bool] = ([], [], True, False)
 
 logger = logging.getLogger("purpleflea.account")
@@ -27,20 +32,24 @@ logger = logging.getLogger("purpleflea.account")
 class Account:
     """The account of one agent, over its markets."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, by name
         self,
         *,
         exchange: Exchange,
         journal: Journal,
         markets: Sequence[str],
         balance_threshold_usd: Decimal,
+        peak_reset_at: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exchange = exchange
         self._journal = journal
         self._markets = markets
         self._threshold = balance_threshold_usd
+        self._peak_reset_at = peak_reset_at
         self._monotonic = monotonic
+        self._first_reports = FirstReports(monotonic=monotonic)
+        self._is_confirmed = False
         self._discrepancies = position_discrepancies.PositionDiscrepancies(monotonic=monotonic)
         self._refreshed_at: float | None = None
         self._fills = 0
@@ -51,6 +60,10 @@ class Account:
         self.portfolio = Portfolio(positions=(), equity_usd=Decimal(0))
         self.balances: tuple[Balance, ...] = ()
         self._last_values: dict[str, Decimal] = {}
+        self._mark_prices: dict[str, Decimal] = {}
+        self._former_markets: frozenset[str] = frozenset()
+        self.mismatched_markets: frozenset[str] = frozenset()
+        """Markets whose reported position differs from our own fills beyond fills in flight."""
         self.peak_equity_usd = Decimal(0)
         self.realized_pnl: dict[str, Decimal] = {}
 
@@ -58,6 +71,11 @@ class Account:
     def is_known(self) -> bool:
         """True if the account was read since the start."""
         return self._refreshed_at is not None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """True if the journal has positions, or the first reports agreed for long enough to be adopted."""
+        return self._is_confirmed
 
     @property
     def since_refresh_s(self) -> float | None:
@@ -100,6 +118,17 @@ class Account:
             return Decimal(0)
         return position_discrepancies.safe_close_size(self.portfolio.size_of(market), tracked.size)
 
+    def possible_sizes(self, market: str) -> tuple[Decimal, ...]:
+        """Return the signed sizes that a position may have: as reported, and by our own fills."""
+        tracked = self._reconciliation.positions.get(market)
+        own = () if tracked is None else (tracked.size,)
+        is_reported = self.is_known and market not in self.unknown_markets
+        return (*own, self.portfolio.size_of(market)) if is_reported else own
+
+    def mark_price(self, market: str) -> Decimal | None:
+        """Return the last reported mark price of a market with a position; None if there was none."""
+        return self._mark_prices.get(market)
+
     async def refresh(self) -> None:
         """Read balances and positions and record them."""
         fills = self._fills
@@ -135,14 +164,35 @@ class Account:
         """Read the positions and record profit, open positions and drawdown."""
         reported = await self._exchange.portfolio()
         if reported.equity_is_known:
+            await self._reset_peak(reported.equity_usd)
             self.peak_equity_usd = await self._journal.update_peak_equity(reported.equity_usd)
         else:
             reported = replace(reported, equity_usd=self.portfolio.equity_usd)
         self.portfolio = reported
         await self._reconcile()
+        self._keep_mark_prices()
+        await self._find_mismatches()
         self._report_unreadable()
+        self._record_positions()
+        if self.portfolio.equity_is_known:
+            metrics.record_drawdown(self.drawdown_pct)
+
+    def _keep_mark_prices(self) -> None:
+        self._mark_prices |= {
+            item.market: item.mark_price
+            for item in self.portfolio.positions
+            if price_problem(item.mark_price) is None
+        }
+        is_open = self.open_markets
+        self._mark_prices = {m: price for m, price in self._mark_prices.items() if m in is_open}
+
+    def _record_positions(self) -> None:
+        """Record profit and open positions, also of markets that were removed from the spec and still have one."""
         positions = {item.market: item for item in self.portfolio.positions}
-        for market in self._markets:
+        others = sorted(self.open_markets - set(self._markets))
+        former = frozenset(others[: MAX_MARKETS - len(self._markets)])
+        # A market that was closed since the last report gets one more point: a gauge keeps its last value.
+        for market in (*self._markets, *sorted(former | self._former_markets)):
             if market in self.unknown_markets or market in self.portfolio.unvalued:
                 continue  # no point is better than a wrong zero
             position = positions.get(market)
@@ -152,11 +202,37 @@ class Account:
             realized = self.realized_pnl.get(market, Decimal(0))
             metrics.record_pnl(market, unrealized, realized=False)
             metrics.record_pnl(market, realized, realized=True)
-        if self.portfolio.equity_is_known:
-            metrics.record_drawdown(self.drawdown_pct)
+        self._former_markets = former
+        metrics.record_position_mismatches(len(self.mismatched_markets))
+
+    async def _reset_peak(self, equity_usd: Decimal) -> None:
+        """Carry out a request of spec.risk.peakResetAt. The journal remembers it, so that it has an effect once."""
+        if self._peak_reset_at is None:
+            return
+        former = await self._journal.reset_peak(self._peak_reset_at)
+        if former is not None:
+            logs.log_peak_reset(self._peak_reset_at, former, equity_usd)
+        self._peak_reset_at = None
+
+    async def _confirm(self) -> bool:
+        """Return whether the reported positions may be adopted.
+
+        An empty journal cannot show that a report is old: a position that was closed a moment ago would be closed
+        again. So its first reports must agree over an interval.
+        """
+        if not self._is_confirmed and not await self._journal.has_positions():
+            if not self._first_reports.agree(self.portfolio):
+                return False
+            await self._journal.confirm_positions()
+        self._is_confirmed = True
+        return True
 
     async def _reconcile(self) -> None:
         portfolio = self.portfolio
+        if not await self._confirm():
+            unconfirmed = frozenset(self._markets) | portfolio.reported_markets
+            self._reconciliation = Reconciliation(positions={}, realized={}, unknown=unconfirmed)
+            return
         missing = frozenset(self._markets) - portfolio.reported_markets - portfolio.unreadable
         unreadable = UnreadableRows(
             markets=portfolio.unreadable,
@@ -190,6 +266,31 @@ class Account:
         }
         self.realized_pnl = {**self._reconciliation.realized, **reported_profit}
 
+    async def _find_mismatches(self) -> None:
+        """Compare the reports with our own fills, and log each mismatch when it begins and when it ends."""
+        unfinished = await self._journal.unfinished()
+        mismatched = {
+            market: tracked.size
+            for market, tracked in self._reconciliation.positions.items()
+            if market not in self.unknown_markets
+            and self._discrepancies.is_mismatch(
+                market,
+                reported=self.portfolio.size_of(market),
+                tracked=tracked,
+                open_orders=position_range((), of_market(market, unfinished)),
+            )
+        }
+        # A market that cannot be read keeps its mismatch, because nothing shows that it has ended.
+        kept = self.mismatched_markets & self.unknown_markets
+        for market in sorted(mismatched.keys() - self.mismatched_markets):
+            logs.log_position_mismatch(
+                market, self.portfolio.size_of(market), mismatched[market], "started"
+            )
+        for market in sorted(self.mismatched_markets - mismatched.keys() - kept):
+            size = self.portfolio.size_of(market)
+            logs.log_position_mismatch(market, size, size, "ended")
+        self.mismatched_markets = frozenset(mismatched) | kept
+
     def _with_last_values(self, balances: Sequence[Balance]) -> tuple[Balance, ...]:
         """Give a balance that could not be read its last known value. It stays unknown, and is not zero."""
         self._last_values |= {item.currency: item.usd_value for item in balances if item.is_known}
@@ -202,6 +303,8 @@ class Account:
 
     def _report_unreadable(self) -> None:
         """Log rows of the positions that could not be read, once until they change."""
+        if not self._is_confirmed:
+            return
         unreadable = (
             sorted(self.unknown_markets),
             sorted(self.portfolio.unvalued),

@@ -8,6 +8,7 @@ recorded too. While the agent is Halted no money leaves, but an escrow can still
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 
 from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
@@ -19,13 +20,16 @@ from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
-from purpleflea_contract import spans
+from purpleflea_contract import quantities, spans
+from purpleflea_contract.settings import Risk, TradingSettings
 
 STATUS_TAGS = {"released": "completed"}
 """The published integration calls a released escrow completed."""
 LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
 """Delay before each look-up of an escrow without a usable answer."""
 LOOKUP_TIMEOUT_S = 8.0
+MAX_ESCROW, COUNTERPARTY = "max_escrow", "counterparty"
+"""Values of the contract's tag `reason`."""
 LOOKUP_INTERVAL_S = 60.0
 """Time between two look-ups of an open escrow."""
 MAX_LOOKUPS, MAX_GIVEN_UP = 20, 3
@@ -41,6 +45,8 @@ class EscrowManager:
         exchange: Exchange,
         journal: Journal,
         control: ControlFile,
+        limits: Risk | None = None,
+        trading: TradingSettings | None = None,
         lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -51,11 +57,17 @@ class EscrowManager:
         self._lookup_delays_s = lookup_delays_s
         self._clock = clock
         self._monotonic = monotonic
-        self._missing_escrows = MissingOrderTracker(monotonic=monotonic)
+        self._limits = limits or Risk()
+        window = (trading or TradingSettings()).unknown_order_window
+        self._missing_escrows = MissingOrderTracker(
+            abandon_after_s=quantities.duration(window).total_seconds(), monotonic=monotonic
+        )
         self._late_lookups = LateLookups(monotonic=monotonic)
         self._last_lookup_at: dict[str, float] = {}
         self._sending: set[str] = set()
         self._releasing = 0
+        # Two escrows at the same time could both pass a limit that only one of them may pass.
+        self._limit_lock = asyncio.Lock()
 
     @property
     def is_sending(self) -> bool:
@@ -67,7 +79,7 @@ class EscrowManager:
 
         Raises:
             KeyReused: The key belongs to a different escrow.
-            OrderRefused: The trading mode forbids it.
+            OrderRefused: The trading mode or a limit forbids it.
             NeverSent, Refused: The escrow had no effect.
             EscrowUnsettled: The escrow may have had an effect; it is looked up later.
         """
@@ -82,6 +94,10 @@ class EscrowManager:
                 if previous is not None:
                     return previous
             self._refuse_unless_active()
+            self._refuse_unless_allowed(request.counterparty_id)
+            async with self._limit_lock:
+                await self._refuse_beyond_limit(request)
+                await self._journal.write_escrow(request)
             return await self._open(request)
         finally:
             self._sending.discard(key)
@@ -89,6 +105,8 @@ class EscrowManager:
     async def release(self, escrow_id: str) -> Escrow:
         """Pay an escrow out to its counterparty."""
         self._refuse_unless_active()
+        if self._limits.counterparties:
+            self._refuse_unless_allowed(await self._counterparty_of(escrow_id))
         self._releasing += 1
         try:
             return await self._change(escrow_id, spans.ESCROW_RELEASE, self._release)
@@ -150,7 +168,6 @@ class EscrowManager:
         return escrow
 
     async def _send(self, request: EscrowRequest) -> Escrow:
-        await self._journal.write_escrow(request)
         try:
             # The mode is read after the write, because a slow disk may delay the write past a halt.
             with self._control.sending(lambda: self._control.block_reason):
@@ -248,6 +265,23 @@ class EscrowManager:
         last_lookup_at = {name: self._last_lookup_at.get(name, float("-inf")) for name in names}
         due = [name for name in names if last_lookup_at[name] <= before]
         return sorted(due, key=lambda name: last_lookup_at[name])[:MAX_LOOKUPS]
+
+    async def _counterparty_of(self, escrow_id: str) -> str:
+        entries = await self._journal.unfinished_escrows()
+        known = (e.request.counterparty_id for e in entries if e.escrow_id == escrow_id)
+        return next(known, None) or (await self._exchange.escrow(escrow_id)).counterparty_id
+
+    def _refuse_unless_allowed(self, counterparty_id: str) -> None:
+        allowed = self._limits.counterparties
+        if allowed and counterparty_id not in allowed:
+            raise _refused(COUNTERPARTY)
+
+    async def _refuse_beyond_limit(self, request: EscrowRequest) -> None:
+        """Refuse an escrow if the sum of it and all open ones is too large. Unknown outcomes count as open."""
+        entries = await self._journal.unfinished_escrows()
+        open_usd = sum((entry.request.amount_usd for entry in entries), Decimal(0))
+        if open_usd + request.amount_usd > quantities.decimal(self._limits.max_escrow_usd):
+            raise _refused(MAX_ESCROW)
 
     def _refuse_unless_active(self) -> None:
         self._control.refresh()

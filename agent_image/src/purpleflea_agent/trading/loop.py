@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from purpleflea_agent.exchange.errors import ExchangeError
@@ -22,7 +22,12 @@ from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.faucet import FaucetClient
-from purpleflea_agent.trading.market_data import MARKET_DATA, UnusableMarketData, closes_problem
+from purpleflea_agent.trading.market_data import (
+    MARKET_DATA,
+    PriceBounds,
+    UnusableMarketData,
+    candles_problem,
+)
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
@@ -31,7 +36,7 @@ from purpleflea_contract.settings import Settings
 
 CANDLES = 50
 RETRY_INTERVAL = timedelta(seconds=1)
-"""Interval until the exchange was reached once, so that trading starts soon after it becomes available."""
+"""Interval until the exchange was reached once and its first reports are confirmed, so that trading starts soon."""
 
 logger = logging.getLogger("purpleflea.trading")
 
@@ -49,6 +54,7 @@ class TradingLoop:
         orders: OrderManager,
         faucet: FaucetClient,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._strategy = strategy
@@ -58,12 +64,16 @@ class TradingLoop:
         self._faucet = faucet
         self._monotonic = monotonic
         self._interval = quantities.duration(settings.trading.interval)
+        self._now = now
+        self._price_bounds = PriceBounds.of(settings.trading)
         self._stopping = asyncio.Event()
         self._is_running = False
         self._sizing = Sizing(
             order_size=quantities.decimal(settings.trading.order_size),
             signal_threshold=quantities.decimal(settings.trading.signal_threshold),
             max_order_usd=quantities.decimal(settings.risk.max_order_usd),
+            max_position_usd=sizing.max_position_usd(settings.risk),
+            takes_profit=settings.trading.on_full_position == "TakeProfit",
         )
 
     @property
@@ -88,7 +98,8 @@ class TradingLoop:
                 started = self._monotonic()
                 await self.trade_once()
                 spent = timedelta(seconds=self._monotonic() - started)
-                period = self._interval if self._account.is_known else RETRY_INTERVAL
+                is_ready = self._account.is_known and self._account.is_confirmed
+                period = self._interval if is_ready else RETRY_INTERVAL
                 await self._pause(period - spent)
         finally:
             self._is_running = False
@@ -114,12 +125,14 @@ class TradingLoop:
             metrics.report_dropped_telemetry()
 
     async def _trade(self, span: ActiveSpan) -> bool:
-        """Trade all markets; False if the interval was interrupted, or no market could be traded.
+        """Trade all markets; False if it was interrupted, no market could be traded, or the positions are unconfirmed.
 
         A fault of one market never keeps another market from being traded.
         """
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
+        if not self._account.is_confirmed:
+            return False
         skipped = 0
         for market in self._settings.markets:
             if self._stopping.is_set():
@@ -144,16 +157,19 @@ class TradingLoop:
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading
-        closes = await self._exchange.closes(market, interval=trading.interval, limit=CANDLES)
+        candles = await self._exchange.candles(market, interval=trading.interval, limit=CANDLES)
+        closes = candles.closes
         if not closes:
             return
-        problem = closes_problem(closes)
+        problem = candles_problem(
+            candles, self._price_bounds, interval=self._interval, now=self._now()
+        )
         if problem is not None:
             raise UnusableMarketData(problem)
         signal = self._signal(market, list(closes))
         step = sizing.next_step(
             signal,
-            position=self._account.portfolio.size_of(market),
+            position=(await self._orders.position_range(market)).toward(sizing.side_of(signal)),
             price=closes[-1],
             sizing=self._sizing,
         )

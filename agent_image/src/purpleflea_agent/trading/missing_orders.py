@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from purpleflea_agent.trading.safety_limits import GIVEN_UP_INTERVAL_S, UNKNOWN_ORDER_WINDOW_S
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_INTERVAL_S
+from purpleflea_contract import quantities
+from purpleflea_contract.settings import TradingSettings
 
-ABANDON_AFTER_S = UNKNOWN_ORDER_WINDOW_S
-"""Age from which a missing order counts as never received. It is still looked up now and then; see LateLookups."""
+ABANDON_AFTER_S = quantities.duration(TradingSettings().unknown_order_window).total_seconds()
+"""Default of the age from which a missing order counts as never received. Until then its market takes no other order,
+because an exchange under load may show and fill an order minutes later. Later it is looked up rarely; see
+LateLookups."""
 ABANDON_AFTER_LOOKUPS = 3
 
 
@@ -25,7 +29,13 @@ class _MissingOrder:
 class MissingOrderTracker:
     """Counts how often, and for how long, the exchange has not shown each order."""
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        abandon_after_s: float = ABANDON_AFTER_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._abandon_after_s = abandon_after_s
         self._monotonic = monotonic
         self._missing: dict[str, _MissingOrder] = {}
 
@@ -45,7 +55,7 @@ class MissingOrderTracker:
         missing.not_found_count += 1
         waited_s = now - missing.since
         age_s = waited_s if missing.was_sent_here else max(waited_s, wall_age_s)
-        return missing.not_found_count >= ABANDON_AFTER_LOOKUPS and age_s > ABANDON_AFTER_S
+        return missing.not_found_count >= ABANDON_AFTER_LOOKUPS and age_s > self._abandon_after_s
 
     def resolve(self, idempotency_key: str) -> None:
         """Remove an order whose outcome is known."""

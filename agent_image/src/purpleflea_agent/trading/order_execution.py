@@ -23,7 +23,7 @@ from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRejected, OrderUnsettled
-from purpleflea_agent.trading.missing_orders import MissingOrderTracker
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S, MissingOrderTracker
 from purpleflea_contract import events, spans
 
 LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
@@ -46,6 +46,7 @@ class OrderExecutor:
         journal: Journal,
         account: Account,
         lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
+        unknown_for_s: float = ABANDON_AFTER_S,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,7 +56,9 @@ class OrderExecutor:
         self._lookup_delays_s = lookup_delays_s
         self._clock = clock
         self._monotonic = monotonic
-        self._missing_orders = MissingOrderTracker(monotonic=monotonic)
+        self._missing_orders = MissingOrderTracker(
+            abandon_after_s=unknown_for_s, monotonic=monotonic
+        )
 
     async def send(self, request: OrderRequest, *, permit: Permit) -> Order:
         """Write an order to the journal, send it, and record its outcome.

@@ -19,18 +19,19 @@ from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.telemetry import logs, metrics
-from purpleflea_agent.trading import order_execution, risk
+from purpleflea_agent.trading import order_execution
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
-from purpleflea_agent.trading.market_data import MARKET_DATA, ReferencePrices, price_problem
+from purpleflea_agent.trading.exposure import PositionRange
+from purpleflea_agent.trading.market_data import MARKET_DATA
 from purpleflea_agent.trading.missing_orders import LateLookups
+from purpleflea_agent.trading.order_checks import OrderChecks, is_pending
 from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
 from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
-from purpleflea_contract import events
-from purpleflea_contract.settings import Risk
+from purpleflea_contract import events, quantities
+from purpleflea_contract.settings import Risk, TradingSettings
 
-ORDER_PENDING, ACCOUNT_DATA = "order_pending", "account_data"
 MAX_UNKNOWN, MAX_RESTING, MAX_GIVEN_UP = 10, 5, 3
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
 
@@ -48,25 +49,33 @@ class OrderManager:
         account: Account,
         control: ControlFile,
         limits: Risk,
+        trading: TradingSettings | None = None,
         lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        trading = trading or TradingSettings()
         self._executor = OrderExecutor(
             exchange=exchange,
             journal=journal,
             account=account,
             lookup_delays_s=lookup_delays_s,
+            unknown_for_s=quantities.duration(trading.unknown_order_window).total_seconds(),
             clock=clock,
             monotonic=monotonic,
         )
         self._journal = journal
         self._account = account
         self._control = control
-        self._limits = limits
         self._rate = OrderRate(journal, clock=clock, monotonic=monotonic)
+        self._checks = OrderChecks(
+            account=account,
+            limits=limits,
+            rate=self._rate,
+            max_price_jump=quantities.decimal(trading.max_price_jump),
+            monotonic=monotonic,
+        )
         self._late_lookups = LateLookups(monotonic=monotonic)
-        self._prices = ReferencePrices(monotonic=monotonic)
         self._refusals: dict[str, str] = {}
         self._last_lookup: dict[str, int] = {}
         self._lookup_count = 0
@@ -78,6 +87,10 @@ class OrderManager:
     def is_sending(self) -> bool:
         """True if an order is being sent, or is about to be."""
         return self._is_sending
+
+    async def position_range(self, market: str) -> PositionRange:
+        """Return the sizes between which the position in a market is, whichever of its open orders are filled."""
+        return self._checks.position_range(market, await self._journal.unfinished())
 
     async def find_by_key(self, request: OrderRequest) -> Order | None:
         """Return the order that was sent under this idempotency key before, or None if there is none.
@@ -123,7 +136,7 @@ class OrderManager:
                 await self._account.refresh_portfolio()
                 size = self._account.safe_close_size(market)
                 # If an order of unknown outcome may still be filled, the size to close is not known.
-                if not size or self._is_pending(market, await self._journal.unfinished()):
+                if not size or is_pending(market, await self._journal.unfinished()):
                     return None
                 self._rate.record()
                 try:
@@ -144,6 +157,18 @@ class OrderManager:
             )
         except SendBlocked as blocked:
             self._refuse(request, blocked.reason)
+
+    async def cancel(self, idempotency_key: str) -> OrderEntry | None:
+        """Cancel a resting order on request, in any mode, and return its new state; None if there is no such order.
+
+        An order that is not resting any more is only returned.
+        """
+        async with self._lock:
+            entry = await self._journal.entry(idempotency_key)
+            if entry is None or not entry.is_resting:
+                return entry
+            await self._executor.cancel(entry)
+            return await self._journal.entry(idempotency_key)
 
     async def cancel_resting(self) -> None:
         """Cancel all resting orders; raise the first error after all were tried."""
@@ -210,7 +235,7 @@ class OrderManager:
     ) -> str | None:
         if (reason := self._mode_block_reason()) is not None:
             return reason
-        if (problem := self._data_problem(request, reference_price)) is not None:
+        if (problem := self._checks.data_problem(request, reference_price)) is not None:
             if self._refusals.get(request.market) != MARKET_DATA:  # log once
                 logger.warning(
                     "Price or size not usable",
@@ -218,49 +243,9 @@ class OrderManager:
                 )
             return MARKET_DATA
         await self._account.ensure_fresh()
-        if request.market in self._account.unknown_markets:
-            return ACCOUNT_DATA
         unfinished = await self._journal.unfinished()
-        if self._is_pending(request.market, unfinished):
-            return ORDER_PENDING
-        only_reduces = self._only_reduces(request, unfinished)
-        if not only_reduces and not self._account.portfolio.equity_is_known:
-            return ACCOUNT_DATA
-        context = risk.OrderContext(
-            market=request.market,
-            # The market price matters too: a limit price that is already crossed fills at a better price.
-            notional_usd=request.size * max(request.price or reference_price, reference_price),
-            equity_usd=self._account.portfolio.equity_usd,
-            peak_equity_usd=self._account.peak_equity_usd,
-            balance_usd=self._account.known_balance_usd,
-            # An order that may be filled at any moment counts as a position.
-            open_markets=self._account.open_markets | {item.request.market for item in unfinished},
-            only_reduces=only_reduces,
-            orders_last_minute=await self._rate.last_minute(),
-        )
-        violated = risk.refusal(context, self._limits)
-        return violated or self._mode_block_reason()
-
-    def _only_reduces(self, request: OrderRequest, unfinished: Sequence[OrderEntry]) -> bool:
-        """Return whether an order shrinks the position even if all resting orders of its side are filled too."""
-        held = self._account.safe_close_size(request.market)
-        if not held or request.side != ("sell" if held > 0 else "buy"):
-            return False
-        resting = sum(
-            (
-                item.request.size - (item.order.filled_size if item.order else 0)
-                for item in unfinished
-                if (item.request.market, item.request.side) == (request.market, request.side)
-            ),
-            Decimal(0),
-        )
-        return request.size + resting <= abs(held)
-
-    def _data_problem(self, request: OrderRequest, reference_price: Decimal) -> str | None:
-        if not request.size.is_finite() or request.size <= 0:
-            return f"the size {request.size} is not a positive number"
-        limit_problem = None if request.price is None else price_problem(request.price)
-        return limit_problem or self._prices.problem(request.market, reference_price)
+        refusal = await self._checks.refusal(request, reference_price, unfinished)
+        return refusal or self._mode_block_reason()
 
     def _mode_block_reason(self) -> str | None:
         self._control.refresh()
@@ -271,10 +256,6 @@ class OrderManager:
         reason = self._control.close_block_reason
         if reason is not None:
             raise OrderRefused(reason)
-
-    @staticmethod
-    def _is_pending(market: str, unfinished: Sequence[OrderEntry]) -> bool:
-        return any(item.is_unsettled and item.request.market == market for item in unfinished)
 
     def _refuse(self, request: OrderRequest, reason: str) -> NoReturn:
         metrics.record_risk_refusal(reason)

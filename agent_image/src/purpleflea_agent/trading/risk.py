@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from purpleflea_agent.trading.sizing import max_position_usd
 from purpleflea_contract.settings import Risk
 
 
@@ -22,6 +23,10 @@ class OrderContext:
     balance_usd: Decimal
     open_markets: frozenset[str]
     orders_last_minute: int
+    position_usd: Decimal = Decimal(0)
+    """Largest notional value of the position in the direction of the order, if all open orders are filled too."""
+    exposure_usd: Decimal = Decimal(0)
+    """The same over all markets, long and short added."""
     only_reduces: bool = False
     """True if the order shrinks the position and cannot open another. Limits of loss do not apply to it."""
 
@@ -50,6 +55,16 @@ def _order_is_too_large(context: OrderContext, limits: Risk) -> bool:
     return context.notional_usd > Decimal(limits.max_order_usd)
 
 
+def _position_is_too_large(context: OrderContext, limits: Risk) -> bool:
+    return not context.only_reduces and context.position_usd > max_position_usd(limits)
+
+
+def _exposure_is_too_large(context: OrderContext, limits: Risk) -> bool:
+    if context.only_reduces or limits.max_exposure_usd is None:
+        return False
+    return context.exposure_usd > Decimal(limits.max_exposure_usd)
+
+
 def _positions_are_too_many(context: OrderContext, limits: Risk) -> bool:
     is_new = context.market not in context.open_markets
     return is_new and len(context.open_markets) >= limits.max_open_positions
@@ -65,6 +80,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("max_drawdown", _drawdown_is_too_deep),
     ("min_balance", _balance_is_too_low),
     ("max_order", _order_is_too_large),
+    ("max_position", _position_is_too_large),
+    ("max_exposure", _exposure_is_too_large),
     ("max_open_positions", _positions_are_too_many),
     ("max_orders_per_minute", _orders_are_too_frequent),
 )

@@ -9,11 +9,6 @@ from decimal import Decimal
 MIN_PRICE_USD = Decimal("1e-12")
 MAX_PRICE_USD = Decimal("1e12")
 """Range of a price. A price outside of it is not used."""
-MAX_PRICE_JUMP = Decimal(3)
-"""Largest factor between two consecutive closing prices, and between two prices of orders in one market."""
-UNKNOWN_ORDER_WINDOW_S = 300.0
-"""Time for which an order or escrow of unknown outcome is looked up before it is given up. Meanwhile the market of the
-order takes no other order, because an exchange under load may show and fill an order minutes later."""
 GIVEN_UP_LOOKUP_S = 24 * 3600.0
 """Age up to which an order or escrow that was given up is still looked up. If it appears, the books are corrected."""
 GIVEN_UP_INTERVAL_S = 60.0

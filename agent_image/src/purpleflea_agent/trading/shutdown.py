@@ -1,9 +1,10 @@
 """Orderly halt and shutdown, for the modes Halted and Stopped and for the end of the process.
 
 The agent settles orders and escrows that are in flight. In the modes Halted and Stopped it cancels resting orders,
-because they would be filled later. If the user requests it, Stopped also closes positions. The time is bounded. Work
-that is incomplete at the deadline stays in the journal or open at the exchange, is reported, and is retried while the
-process lives. ControlFile acknowledges the mode and decides if positions may be closed.
+because they would be filled later, unless the spec keeps them. If the user requests it, Stopped also closes
+positions. The time is bounded. Work that is incomplete at the deadline stays in the journal or open at the exchange, is
+reported, and is retried while the process lives. ControlFile acknowledges the mode and decides if positions may be
+closed.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable, Collection
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.escrows import EscrowManager
@@ -41,6 +43,7 @@ class Shutdown:
         control: ControlFile,
         flatten: bool,
         limit_s: float,
+        keep_resting: bool = False,
         retry_s: float = RETRY_INTERVAL_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +54,7 @@ class Shutdown:
         self._control = control
         self._flatten = flatten
         self._limit_s = limit_s
+        self._keep_resting = keep_resting
         self._retry_s = retry_s
         self._monotonic = monotonic
         # Two attempts at the same time would each set the result.
@@ -61,8 +65,14 @@ class Shutdown:
         """Description of the work that was not done before the deadline; in mode Halted, after the last attempt."""
         self.flattened: bool | None = None
         """True if no position and no resting order is left; None if that was not requested or is not known yet."""
+        self._kept: str | None = None
         self._last_attempt = 0.0
         self._halt_attempts = 0
+
+    @property
+    def left_undone(self) -> str | None:
+        """Description of the work that was not done, and of the resting orders that are kept on request."""
+        return "; ".join(text for text in (self.incomplete, self._kept) if text) or None
 
     async def watch(self) -> None:
         """Drain whenever the mode is Stopped, cancel resting orders whenever it is Halted; run until canceled."""
@@ -110,7 +120,7 @@ class Shutdown:
     async def _keep_halted(self) -> None:
         """In mode Halted, settle what was sent and cancel resting orders, until nothing is open. Then check rarely."""
         if not self._control.is_halted:
-            self.incomplete, self._halt_attempts = None, 0
+            self.incomplete, self._kept, self._halt_attempts = None, None, 0
             return
         if self._monotonic() - self._last_attempt < self._halt_delay_s():
             return
@@ -163,7 +173,7 @@ class Shutdown:
             await _error_of(self._orders.settle_unfinished()),
             await _error_of(self._escrows.settle_sent()),
         ]
-        if flatten or self._control.is_halted:
+        if self._cancels(flatten=flatten):
             texts.append(await _error_of(self._orders.cancel_resting()))
         if flatten:
             texts += await self._close_positions()
@@ -172,6 +182,10 @@ class Shutdown:
         except JournalError as error:
             texts.append(str(error))
         return "; ".join(dict.fromkeys(text for text in texts if text)) or None
+
+    def _cancels(self, *, flatten: bool) -> bool:
+        """Return whether resting orders are canceled: positions that are closed must not be reopened by one."""
+        return flatten or (self._control.is_halted and not self._keep_resting)
 
     async def _close_positions(self) -> list[str | None]:
         refresh_error = await _error_of(self._account.refresh_portfolio())
@@ -191,7 +205,12 @@ class Shutdown:
     async def _remaining(self, *, flatten: bool) -> list[str | None]:
         unfinished = await self._journal.unfinished()
         unknown = {entry.request.market for entry in unfinished if entry.is_unsettled}
-        resting = {entry.request.market for entry in unfinished if entry.is_resting}
+        self._kept = None
+        resting = {_named(entry) for entry in unfinished if entry.is_resting}
+        if not self._cancels(flatten=flatten):
+            is_kept = self._control.is_halted
+            self._kept = _listed("resting orders that are kept", resting if is_kept else ())
+            resting = set()
         escrows = {
             entry.request.counterparty_id
             for entry in await self._journal.unfinished_escrows()
@@ -200,9 +219,14 @@ class Shutdown:
         return [
             _listed("orders of unknown outcome", unknown),
             _listed("escrows of unknown outcome, to", escrows),
-            _listed("resting orders", resting if flatten or self._control.is_halted else ()),
+            _listed("resting orders", resting),
             _listed("open positions", self._account.open_markets if flatten else ()),
         ]
+
+
+def _named(entry: OrderEntry) -> str:
+    """Return the market of an order and its id at the exchange, for people who cancel it there."""
+    return " ".join((entry.request.market, *((entry.order.order_id,) if entry.order else ())))
 
 
 def _listed(title: str, names: Collection[str]) -> str | None:

@@ -36,11 +36,15 @@ class _Spec:
 
     def value(self, path: str) -> str:
         """Return the expression for a field below an optional object; its default if the field is not set."""
+        return f"({_is_set(path)} ? self.{path} : {json.dumps(self.default(path))})"
+
+    def default(self, path: str) -> Any:
+        """Return the default of a field."""
         group, *names = path.split(".")
         default: Any = self._model.model_fields[group].default.model_dump(by_alias=True)
         for name in names:
             default = default[name]
-        return f"({_is_set(path)} ? self.{path} : {json.dumps(default)})"
+        return default
 
 
 def _is_set(path: str) -> str:
@@ -80,16 +84,31 @@ def _within_budget(spec: _Spec) -> dict[str, JsonValue]:
     )
 
 
+def _between(spec: _Spec, path: str, least: str, most: str) -> dict[str, JsonValue]:
+    """Return the rule that a duration is in a range."""
+    value = spec.value(path)
+    group, name = path.split(".")
+    default = spec.default(path)
+    return rule(
+        f"duration({value}) >= duration('{least}') && duration({value}) <= duration('{most}')",
+        f"{group}.{name} must be between {least} and {most}; set a duration such as {default}",
+        fieldPath=f".{path}",
+    )
+
+
 def spec_rules(model: type[BaseModel]) -> list[JsonValue]:
     """Return the rules of a PurpleFleaAgent's spec; `model` has the fields and their defaults."""
     spec = _Spec(model)
-    interval, below_usd = spec.value("trading.interval"), spec.value("faucet.belowUsd")
+    below_usd = spec.value("faucet.belowUsd")
     account, own_account = _is_set("pod.serviceAccountName"), _is_set("pod.serviceAccount")
     return [
+        _between(spec, "trading.interval", "1s", "1h"),
+        _between(spec, "trading.unknownOrderWindow", "1m", "12h"),
+        _between(spec, "trading.maxCandleAge", "10s", "24h"),
         rule(
-            f"duration({interval}) >= duration('1s') && duration({interval}) <= duration('1h')",
-            "trading.interval must be between 1s and 1h; set a duration such as 15s",
-            fieldPath=".trading.interval",
+            f"quantity({spec.value('trading.maxPriceJump')}).isGreaterThan(quantity('1'))",
+            "trading.maxPriceJump must be greater than 1; set a factor such as 3",
+            fieldPath=".trading.maxPriceJump",
         ),
         rule(
             f"quantity({spec.value('trading.orderSize')}).isGreaterThan(quantity('0'))",

@@ -7,7 +7,6 @@ that a request was refused; after any other answer the outcome is unknown. It de
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import TypeVar
 
 import httpx
@@ -17,6 +16,7 @@ from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
     Balance,
+    Candles,
     Claim,
     Escrow,
     EscrowRequest,
@@ -56,15 +56,15 @@ class SeedExchange:
         self._key_file = key_file
         self._client = httpx.AsyncClient(timeout=timeout, headers={"X-Agent-Id": agent_id})
 
-    async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
-        """Return the closing prices of the last candles, oldest first."""
+    async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
+        """Return the newest candles of a market."""
         answer = await self._call(
             "GET",
             f"{self._endpoints.trading}/v1/markets/{market}/candles",
             endpoint="/v1/markets/:market/candles",
             query={"interval": interval, "limit": str(limit)},
         )
-        return [candle.close for candle in _parsed(wire.Candles, answer).candles]
+        return _parsed(wire.Candles, answer).all()
 
     async def place_order(self, request: OrderRequest) -> Order:
         """Send an order."""

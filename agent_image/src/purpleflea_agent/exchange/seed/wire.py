@@ -6,6 +6,7 @@ One row of a list that cannot be read makes only that row unknown. It never coun
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -19,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from purpleflea_agent.exchange import port
 from purpleflea_agent.exchange.port import (
     Balance,
     Claim,
@@ -88,15 +90,23 @@ def venue_problem(status: int, content_type: str, content: bytes) -> ProblemPayl
 
 
 class CandlePayload(Payload):
-    """One candle; only its close is used."""
+    """One candle; only its close is used, and the time of its start."""
 
     close: Number
+    time: Annotated[datetime | None, NONE] = None
 
 
 class Candles(Payload):
     """Candles of a market, oldest first."""
 
     candles: list[CandlePayload]
+
+    def all(self) -> port.Candles:
+        """Convert to the type of the port. A time without a zone is UTC."""
+        newest = self.candles[-1].time if self.candles else None
+        if newest is not None and newest.tzinfo is None:
+            newest = newest.replace(tzinfo=UTC)
+        return port.Candles(closes=tuple(item.close for item in self.candles), newest_at=newest)
 
 
 class OpenPayload(Payload):

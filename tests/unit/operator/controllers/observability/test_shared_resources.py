@@ -1,5 +1,6 @@
 import pytest
 
+from purpleflea_contract import metrics
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability.decisions.shared_resources import (
     SharedResources,
@@ -8,7 +9,7 @@ from purpleflea_operator.controllers.observability.decisions.shared_resources im
 
 HERE = ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}})
 HEARTBEAT = {"kind": "metric-tags", "key": "agent.heartbeat", "state": "InSync"}
-METRICS = 14
+METRICS = len(metrics.METRICS)
 
 
 def another(*objects, deleted=False, **spec):
