@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from purpleflea_operator import timings
-from purpleflea_operator.datadog.detection.coverage import NodeAgentPod, node_agent_pod
+from purpleflea_operator.datadog.detection.connection import Connection
+from purpleflea_operator.datadog.detection.coverage import (
+    Coverage,
+    NodeAgentPod,
+    coverage,
+    node_agent_pod,
+)
 from purpleflea_operator.datadog.detection.facts import (
     NO_DATADOG,
     DatadogFacts,
@@ -21,7 +27,7 @@ from purpleflea_operator.datadog.detection.facts import (
     pod_security,
 )
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
-from purpleflea_operator.datadog.detection.placement import Node, node
+from purpleflea_operator.datadog.detection.placement import Node, Placement, node
 from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import Listing
@@ -31,6 +37,8 @@ from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, resource_version, text
 
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
+MAX_KEPT = 64
+"""Results that are kept; agents of one team mostly have the same placement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,7 @@ class NodeInventory:
         self._owners: Counter[str] = Counter()
         self._extended: set[str] = set()
         self._untrusted_extended: dict[str, str] = {}
+        self._kept = _KeptCoverage()
 
     @property
     def facts(self) -> DatadogFacts:
@@ -86,6 +95,7 @@ class NodeInventory:
     def update_facts(self, facts: DatadogFacts) -> None:
         """Replace the facts about the Datadog installation."""
         self._facts = facts
+        self._kept.clear()
 
     @property
     def is_visible(self) -> bool:
@@ -100,10 +110,12 @@ class NodeInventory:
     def hide(self, kind: ResourceKind, *, after_s: float = 0.0) -> None:
         """Treat the objects of a kind as unknown, because the API server refuses to list or watch them."""
         self._hidden_from.setdefault(kind, self._clock() + after_s)
+        self._kept.clear()
 
     def show(self, kind: ResourceKind) -> None:
         """Undo `hide`."""
         self._hidden_from.pop(kind, None)
+        self._kept.clear()
 
     def _can_see(self, kind: ResourceKind) -> bool:
         hidden_from = self._hidden_from.get(kind, math.inf)
@@ -127,9 +139,39 @@ class NodeInventory:
         """Return a node; None if it does not exist."""
         return self._nodes.get(name)
 
-    def nodes(self) -> Iterable[Node]:
-        """Return all nodes."""
-        return self._nodes.values()
+    def coverage_of_pending(
+        self, placements: frozenset[Placement], names: frozenset[str], connection: Connection
+    ) -> Coverage:
+        """Return the coverage of these nodes, and of all nodes that a placement admits.
+
+        The result is kept until something changes, because agents that are created together mostly have the same
+        placement, and each of their passes would check all nodes.
+        """
+        key, now = (placements, names, connection), self._clock()
+        known = self._kept.get(key, now)
+        if known is not None:
+            return known
+        found = coverage(self._admitted(placements) | names, self._facts, connection, self)
+        self._kept.put(key, found, until=self._unchanged_until(now))
+        return found
+
+    def _admitted(self, placements: Iterable[Placement]) -> set[str]:
+        return {
+            item.name
+            for wanted in placements
+            for item in self._nodes.values()
+            if not wanted.exclusion_reason(item)
+        }
+
+    def _unchanged_until(self, now: float) -> float:
+        """Return when the time alone can change a result."""
+        lost = (
+            at + timings.READINESS_GRACE_S
+            for owners in self._lost.values()
+            for at in owners.values()
+        )
+        moments = (*lost, *self._hidden_from.values())
+        return min((at for at in moments if at > now), default=math.inf)
 
     def node_agents_on(self, name: str) -> Sequence[NodeAgentPod]:
         """Return the pods of node agents on a node, including ready pods that were lost a short time ago."""
@@ -162,7 +204,10 @@ class NodeInventory:
             return self._set_node_agent_pod(uid, item)
         if kind is resources.NODE:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
-            return None if known == self._nodes[name] else InventoryChange(node=name)
+            if known == self._nodes[name]:
+                return None
+            self._kept.clear()
+            return InventoryChange(node=name)
         if kind is resources.NAMESPACE:
             level = pod_security(mapping(metadata.get("labels")))
             before, self._namespaces[name] = self._namespaces.get(name), level
@@ -186,6 +231,7 @@ class NodeInventory:
                 return self._set_untrusted_pod(uid, "")
             return self._set_node_agent_pod(uid, None)
         if kind is resources.NODE:
+            self._kept.clear()
             return InventoryChange(node=name) if self._nodes.pop(name, None) else None
         if kind is resources.NAMESPACE:
             self._namespaces.pop(name, None)
@@ -236,6 +282,7 @@ class NodeInventory:
             self._owners[item.daemon_set] += 1
         if known == item:
             return None
+        self._kept.clear()
         name = item.node if item is not None else known.node if known is not None else ""
         if item is not None and item.is_ready:
             self._lost[name].pop(item.daemon_set, None)
@@ -243,6 +290,29 @@ class NodeInventory:
             self._lost[name][known.daemon_set] = self._clock()
             return InventoryChange(node=name, after_s=timings.READINESS_GRACE_S)
         return InventoryChange(node=name)
+
+
+class _KeptCoverage:
+    """Results for the nodes of pending pods, until something changes."""
+
+    def __init__(self) -> None:
+        self._results: dict[tuple[object, ...], tuple[Coverage, float]] = {}
+
+    def get(self, key: tuple[object, ...], now: float) -> Coverage | None:
+        """Return a kept result that is still valid."""
+        found, until = self._results.get(key, (None, 0.0))
+        return found if now < until else None
+
+    def put(self, key: tuple[object, ...], result: Coverage, *, until: float) -> None:
+        """Keep a result; the oldest is dropped."""
+        self._results.pop(key, None)
+        self._results[key] = (result, until)
+        if len(self._results) > MAX_KEPT:
+            del self._results[next(iter(self._results))]
+
+    def clear(self) -> None:
+        """Drop all results."""
+        self._results.clear()
 
 
 class PodsByNode:

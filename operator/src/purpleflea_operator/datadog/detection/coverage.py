@@ -13,7 +13,7 @@ from purpleflea_operator.datadog.detection.connection import (
     receives_metrics,
 )
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, PodSecurity
-from purpleflea_operator.datadog.detection.placement import Node
+from purpleflea_operator.datadog.detection.placement import Node, Placement
 from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 EXTENDED_KIND = "ExtendedDaemonSetReplicaSet"
@@ -111,9 +111,6 @@ class NodeView(Protocol):
     def pod_security(self, namespace: str) -> PodSecurity:
         """Return the Pod Security level of a namespace."""
 
-    def nodes(self) -> Iterable[Node]:
-        """Return all nodes."""
-
     def node(self, name: str) -> Node | None:
         """Return the node with this name; None if there is none."""
 
@@ -125,6 +122,11 @@ class NodeView(Protocol):
 
         The pods of old charts are not visible, because they lack the labels that the watch selects.
         """
+
+    def coverage_of_pending(
+        self, placements: frozenset[Placement], names: frozenset[str], connection: Connection
+    ) -> "Coverage":
+        """Return the coverage of these nodes, and of all nodes that a placement admits."""
 
 
 def coverage(

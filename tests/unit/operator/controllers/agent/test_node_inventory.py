@@ -6,7 +6,10 @@ from purpleflea_operator.controllers.agent.node_inventory import (
     NodeInventory,
     PodsByNode,
 )
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import PodSecurity
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.datadog.detection.placement import ANYWHERE, Placement
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import Listing
@@ -15,7 +18,8 @@ from purpleflea_operator.kube.watch_scope import WatchScope
 from support.builders import a_pod
 from support.installations import a_node, a_node_agent, helm
 
-DAEMON_SET = helm()
+DAEMON_SET = helm(sockets=False, dogstatsd_host_port=True, apm_host_port=True)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 KEY = NamespacedName("trading", "momentum")
 
 
@@ -65,7 +69,7 @@ def test_a_heartbeat_of_a_node_affects_no_agent_and_a_taint_those_on_it(nodes):
 def test_a_deleted_node_is_removed(nodes):
     nodes.upsert(resources.NODE, a_node())
     assert nodes.delete(resources.NODE, "uid-node-1") == InventoryChange(node="node-1")
-    assert (nodes.node("node-1"), list(nodes.nodes())) == (None, [])
+    assert nodes.node("node-1") is None
     assert nodes.delete(resources.NODE, "uid-node-1") is None
 
 
@@ -212,3 +216,74 @@ def test_agents_are_indexed_by_the_nodes_of_their_pods():
     assert pods.agents_on("node-1") == []
     pods.upsert(a_pod("momentum-2", node="node-9"))
     assert pods.agents_on("node-9") == [KEY]
+
+
+def counting(monkeypatch):
+    """Return a list that has an entry for each node that is compared with a placement."""
+    compared, reason = [], Placement.exclusion_reason
+
+    def counted(wanted, node):
+        compared.append(node.name)
+        return reason(wanted, node)
+
+    monkeypatch.setattr(Placement, "exclusion_reason", counted)
+    return compared
+
+
+def pending(nodes, *, placement=ANYWHERE, names=()):
+    return nodes.coverage_of_pending(frozenset([placement]), frozenset(names), HOST_IP)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda nodes: nodes.upsert(resources.NODE, a_node("node-1", taints=["a=b:NoSchedule"])),
+        lambda nodes: nodes.upsert(resources.NODE, a_node("node-9")),
+        lambda nodes: nodes.delete(resources.NODE, "uid-node-1"),
+        lambda nodes: nodes.upsert(resources.POD, a_node_agent_at(2, node="node-2")),
+        lambda nodes: nodes.upsert(resources.POD, a_node_agent_at(2, ready=False)),
+        lambda nodes: nodes.update_facts(datadog_facts([], {})),
+        lambda nodes: nodes.hide(resources.NODE),
+    ],
+    ids=["taint", "new node", "deleted node", "moved", "lost", "facts", "hidden"],
+)
+def test_pending_pods_with_one_placement_check_all_nodes_once_until_a_change(
+    nodes, clock, monkeypatch, change
+):
+    fresh = NodeInventory(clock=clock)
+    for inventory in (nodes, fresh):
+        inventory.update_facts(datadog_facts([DAEMON_SET], {}))
+        inventory.upsert(resources.POD, a_node_agent_at(1))
+        for number in range(3):
+            inventory.upsert(resources.NODE, a_node(f"node-{number}"))
+    compared = counting(monkeypatch)
+    pending(nodes)
+    expected = len(compared)
+    for _ in range(100):
+        nodes.upsert(resources.NODE, a_node("node-2"))  # a heartbeat
+        pending(nodes)
+    assert len(compared) == expected
+    change(nodes)
+    change(fresh)
+    assert pending(nodes) == pending(fresh)
+
+
+def test_a_lost_node_agent_is_noticed_when_its_grace_is_over(nodes, clock):
+    nodes.upsert(resources.NODE, a_node())
+    nodes.update_facts(datadog_facts([DAEMON_SET], {}))
+    nodes.upsert(resources.POD, a_node_agent_at(1))
+    nodes.upsert(resources.POD, a_node_agent_at(2, ready=False))
+    clock.now = timings.READINESS_GRACE_S - 0.1
+    assert not pending(nodes).uncovered
+    clock.now = timings.READINESS_GRACE_S
+    assert [item.node for item in pending(nodes).uncovered] == ["node-1"]
+
+
+def test_results_for_many_different_pods_are_bounded(nodes, monkeypatch):
+    nodes.upsert(resources.NODE, a_node())
+    compared = counting(monkeypatch)
+    for number in range(1000):
+        pending(nodes, names=[f"node-{number}"])
+    before = len(compared)
+    pending(nodes, names=["node-0"])
+    assert len(compared) > before

@@ -4,7 +4,7 @@
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -124,7 +124,13 @@ def _kept(current: Connection | None, best: Connection) -> Connection:
 
 
 def _coverage(pods: Iterable[dict[str, Any]], used: Connection, nodes: NodeView) -> Coverage:
-    return coverage(_needed_nodes(pods, nodes), nodes.facts, used, nodes)
+    """Return the coverage of the nodes of pods, and of the nodes to which pending pods can be scheduled."""
+    specs = [item.get("spec", {}) for item in pods]
+    names = frozenset(spec["nodeName"] for spec in specs if "nodeName" in spec)
+    pending = frozenset(placement(spec) for spec in specs if "nodeName" not in spec)
+    if not pending:
+        return coverage(names, nodes.facts, used, nodes)
+    return nodes.coverage_of_pending(pending, names, used)
 
 
 def owned_children(
@@ -181,17 +187,6 @@ def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     if not available or available["status"] == "True":
         return None
     return timestamp(available.get("lastTransitionTime"))
-
-
-def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[str]:
-    """Yield the nodes that must have a node agent: nodes of pods, and nodes to which pending pods can be scheduled."""
-    for item in pods:
-        spec = item.get("spec", {})
-        if "nodeName" in spec:
-            yield spec["nodeName"]
-            continue
-        wanted = placement(spec)
-        yield from (node.name for node in nodes.nodes() if not wanted.exclusion_reason(node))
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
