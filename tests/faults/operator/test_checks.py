@@ -6,9 +6,8 @@ import pytest
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
-from purpleflea_operator.controllers.agent.decisions.status_throttle import WriteRateLimiter
 from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
+from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
 from purpleflea_operator.controllers.agent.reconciler import Reconciler
 from purpleflea_operator.kube.object_cache import ObjectCache
 from support.simulation import cells, matrix
@@ -19,11 +18,7 @@ def no_sweep(patch):
 
 
 def identities_free_at_once(patch):
-    patch.setattr(IdentityIndex, "add_leaving", lambda *_: None)
-
-
-def no_backoff_of_a_rejected_status(patch):
-    patch.setattr(WriteRateLimiter, "record_failure", lambda _: None)
+    patch.setattr(IdentityHolders, "others", lambda *_: [])
 
 
 def a_rejected_write_due_at_once(patch):
@@ -60,7 +55,6 @@ def no_error(patch):
     [
         (no_sweep, "watch-410-empty", "update", r"ConfigMap\.trading/momentum: .* != None"),
         (identities_free_at_once, "clock-forward", "move", "two pods of momentum-0"),
-        (no_backoff_of_a_rejected_status, "write-403-status", "halt", "failed, the limit is"),
         (a_rejected_write_due_at_once, "write-403-statefulsets", "update", "a task never waits"),
         (any_retry_after, "write-429-long", "update", "halt after|was not halted"),
         (watches_without_backoff, "watch-ends-at-once", "update", "requests, the limit is"),

@@ -357,6 +357,8 @@ def _excess(result: Result, wanted: Result, hazard: Hazard) -> Iterator[str]:
     limits["writes"] = wanted.writes + hazard.writes
     limits["events"] = wanted.events + hazard.events
     limits["requests"] += REQUESTS_OF_A_START * max(0, result.starts - wanted.starts)
+    # Each replica watches.
+    limits["requests"] += LIMITS["requests"] * (hazard.replicas - 1)
     yield from _above(result, limits)
 
 

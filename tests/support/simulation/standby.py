@@ -90,6 +90,7 @@ def writes_of_a_standby() -> list[str]:
         client, server = standby.operator.name, world.server
         server.clear()
         for status in (403, 404, 410, 429, 500, 503):
+            world.handled = 0  # the limit is for one fault
             faults = [
                 server.plan(
                     Fault(

@@ -18,6 +18,9 @@ from support.simulation.hazard import OURS
 from support.simulation.operations import KIND, NAME, NS
 from support.simulation.world import World, a_world
 
+ROLLOUT_S = 180.0
+"""Time until both pods have the new revision, each after its minReadySeconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Takeover:
@@ -103,7 +106,7 @@ async def _play(
         await world.wait_for(lambda: world.leader not in (None, former), 60, "another leader")
         await asyncio.sleep(20)
         server.patch(KIND, NS, NAME, {"spec": takeover.second})
-        await asyncio.sleep(20)
+        await asyncio.sleep(ROLLOUT_S)
         found = server.get(takeover.kind, NS, NAME)
         assert found is not None
         wanted = takeover.value(found)

@@ -210,15 +210,12 @@ def test_the_running_operator_reports_each_version_of_a_fleet_once(server, an_op
             return [(mark["version"], mark["state"]) for mark in status.get("deployments") or ()]
 
         for name in names:
-            server.put(
-                an_agent(
-                    name, uid=f"uid-{name}", replicas=2, image={"repository": IMAGE, "tag": "1.0.0"}
-                )
-            )
+            image, pod = {"repository": IMAGE, "tag": "1.0.0"}, {"minReadySeconds": 0}
+            server.put(an_agent(name, uid=f"uid-{name}", replicas=2, image=image, pod=pod))
         with an_operator(datadog_urls=(datadog.url,)):
             server.wait_until(lambda: ("1.0.0", "Marked") in marked())
             for name in names:
                 server.patch("PurpleFleaAgent", NS, name, {"spec": {"image": {"tag": "2.0.0"}}})
-            server.wait_until(lambda: ("2.0.0", "Marked") in marked())
+            server.wait_until(lambda: ("2.0.0", "Marked") in marked(), timeout=30)
         assert versions() == ["1.0.0", "2.0.0"]
         assert len(datadog.organisation.data.events) == 2
