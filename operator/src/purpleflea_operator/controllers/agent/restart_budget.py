@@ -127,8 +127,13 @@ class RestartBudget:
         return True
 
     def give_back(self, key: NamespacedName) -> None:
-        """Remove the slot of an agent whose write failed. It waits behind all agents that have not failed."""
-        group = self._groups[self._env_of[key]]
+        """Remove the slot of an agent whose write failed. It waits behind all agents that have not failed.
+
+        Nothing changes if the agent was deleted during the write.
+        """
+        group = self._groups.get(self._env_of.get(key, ""))
+        if group is None:
+            return
         known = group.failures.get(key)
         attempts = 1 if known is None else known.attempts + 1
         delay_s = timings.REJECTED_RETRY_S * 2.0 ** min(attempts - 1, 16)

@@ -156,10 +156,8 @@ class HaltController:
             if known is not None and known.halt.uid == metadata["uid"]:
                 self._remove(key)
             return
-        is_listed = event_type is None
-        if not is_listed and self._reads.is_outdated(
-            key.namespace, metadata["uid"], _version(manifest)
-        ):
+        # A list that was read before a deletion can be processed after the event of the deletion.
+        if self._reads.is_outdated(key.namespace, metadata["uid"], _version(manifest)):
             return
         if known is not None and _version(known.manifest) >= _version(manifest):
             return

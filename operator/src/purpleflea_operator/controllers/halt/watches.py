@@ -89,14 +89,14 @@ class HaltReads:
         return is_first
 
     def mark_deleted(self, uid: str) -> None:
-        """Remember that a halt was deleted, because an older event of it may arrive later."""
+        """Remember that a halt was deleted, because an older event or list of it may arrive later."""
         self._gone[uid] = None
         self._gone.move_to_end(uid)
         if len(self._gone) > MAX_TOMBSTONES:
             self._gone.popitem(last=False)
 
     def is_outdated(self, namespace: str, uid: str, version: int) -> bool:
-        """Return whether a version of a halt is from before its deletion, which no later event may report."""
+        """Return whether a version of a halt is from before its deletion, which a later event or list may contain."""
         listing = self._listings.get("", self._listings.get(namespace))
         is_missing = listing is not None and uid not in listing.uids and version <= listing.version
         return is_missing or uid in self._gone

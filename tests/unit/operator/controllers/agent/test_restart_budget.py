@@ -320,3 +320,10 @@ def test_a_budget_that_is_not_used_needs_no_memory(budget):
     for key in FLEET[:10]:
         budget.end_pass(key, is_requested=False)
     assert (budget._groups, budget._env_of) == ({}, {})
+
+
+def test_a_write_can_fail_after_its_agent_was_deleted(budget):
+    budget.try_acquire(FLEET[0], env="live")
+    budget.forget(FLEET[0])
+    budget.give_back(FLEET[0])
+    assert (budget._groups, budget._env_of) == ({}, {})

@@ -1,3 +1,6 @@
+import pytest
+
+from purpleflea_operator.controllers.observability import resource_cache
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -76,3 +79,25 @@ def test_a_list_deletes_absent_resources_but_not_newer_ones():
     assert resources.get(KEY) is not None
     assert resources.prune(listing(version=5)) == [KEY]
     assert resources.get(KEY) is None
+
+
+@pytest.mark.parametrize("late", ["observe", "store"])
+@pytest.mark.parametrize("is_pruned", [False, True], ids=["DELETED", "list"])
+def test_a_late_version_of_a_deleted_resource_is_ignored(late, is_pruned):
+    resources = ResourceCache()
+    resources.observe(a_resource(1))
+    if is_pruned:
+        resources.prune(Listing(uids=frozenset(), version=5))
+    else:
+        resources.delete(KEY, "a")
+    assert not getattr(resources, late)(a_resource(2))
+    assert list(resources) == []
+    assert resources.observe(a_resource(6, uid="b"))
+
+
+def test_the_number_of_tombstones_is_limited(monkeypatch):
+    monkeypatch.setattr(resource_cache, "MAX_TOMBSTONES", 2)
+    resources = ResourceCache()
+    for uid in "abc":
+        resources.delete(KEY, uid)
+    assert [uid for uid in "abc" if not resources.observe(a_resource(1, uid=uid))] == ["b", "c"]
