@@ -10,9 +10,10 @@ import pytest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.informer import SELECTOR
 from purpleflea_operator.kube import listing, reflector
-from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target
+from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
 from purpleflea_operator.kube.resources import CONFIG_MAP
 from purpleflea_operator.kube.watch_state import WatchStates
+from support.apiserver.faults import Fault
 from support.apiserver.server import ApiServer
 
 PATH = "/api/v1/configmaps"
@@ -247,3 +248,18 @@ async def test_a_large_object_arrives_complete(server):
         put(server, "b")
         await running.is_current()
     assert len(server.lists()) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_list_after_a_takeover_reports_its_refusal_or_outlasts_it(server, status):
+    put(server, "a")
+    server.plan(Fault(effect="fail", status=status, where={"verb": "list"}, times=3))
+    target, mirror = Target(path=PATH, kind=CONFIG_MAP, selector=SELECTOR), Mirror()
+    async with aiohttp.ClientSession() as session:
+        api = ApiSession(server.url, session)
+        found = await refresh(api, target, mirror, jitter=lambda: 0.0)
+        assert (found.path, found.kind, found.status) == (PATH, CONFIG_MAP, status)
+        assert mirror.listings == 0
+        await refresh(api, target, mirror, jitter=lambda: 0.0, outlasts_refusals=True)
+    assert (len(mirror.objects), mirror.listings) == (1, 1)
+    assert len(server.lists()) == 4

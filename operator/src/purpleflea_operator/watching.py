@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,7 +16,7 @@ import kopf
 from purpleflea_operator import handlers
 from purpleflea_operator.kube import credentials, errors, missing_kinds
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
+from purpleflea_operator.kube.reflector import ApiSession, Reflector, Refusal, Target, refresh
 from purpleflea_operator.kube.request_hooks import WatchMonitor
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_gate import WatchGate
@@ -52,6 +52,9 @@ class Watching:
         self._transport = transport
         self._on_kopf = on_kopf
         self._restart = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._refreshing: set[str] = set()
+        """Paths that are listed once more in the background."""
         self.discovered = asyncio.Event()
         """Set when the kinds of users that the API server serves are known."""
         of_users = [kind for kind in routes.kinds if handlers.is_watched_by_kopf(kind)]
@@ -93,23 +96,62 @@ class Watching:
             if kinds is None or kind in kinds
         }
 
-    async def refresh(self, kinds: Collection[ResourceKind] | None = None) -> None:
-        """List all watched kinds, or those that are among `kinds`, once more, beside their watches.
+    async def refresh(
+        self, kinds: Collection[ResourceKind], on_refused: Callable[[Refusal], None]
+    ) -> None:
+        """List those of the watched kinds that are among `kinds` once more, beside their watches.
 
         A watch can be behind without an error, and a list cannot. It is retried until it is complete or refused.
+        `on_refused` is called with each refusal of a path that was listed before, so it has cached objects. An error of
+        it ends the other lists, and is raised in an ExceptionGroup.
         """
+
+        async def list_again(target: Target) -> None:
+            refusal = await self._refresh(target)
+            state = self._transport.states.get(target.path)
+            if refusal is not None and state is not None and state.is_listed:
+                on_refused(refusal)
+
         async with asyncio.TaskGroup() as group:
-            for kind in self.states(kinds):
-                for target in self._routes.targets(kind):
-                    listing = refresh(
-                        self._transport.api, target, self._routes, jitter=random.random
-                    )
-                    group.create_task(listing, name=f"refresh {target.path}")
+            for target in self._targets(kinds):
+                group.create_task(list_again(target), name=f"refresh {target.path}")
+
+    def refresh_later(self, kinds: Collection[ResourceKind]) -> None:
+        """List those of the watched kinds that are among `kinds` once more, while other tasks run.
+
+        The lists are retried until they are complete, also if they are refused. `run` runs.
+        """
+
+        async def list_again(target: Target) -> None:
+            try:
+                await self._refresh(target, outlasts_refusals=True)
+            finally:
+                self._refreshing.discard(target.path)
+
+        for target in self._targets(kinds):
+            if target.path not in self._refreshing and self._group is not None:
+                self._refreshing.add(target.path)
+                self._group.create_task(list_again(target), name=f"refresh {target.path}")
+
+    def _targets(self, kinds: Collection[ResourceKind]) -> list[Target]:
+        return [target for kind in self.states(kinds) for target in self._routes.targets(kind)]
+
+    def _refresh(
+        self, target: Target, *, outlasts_refusals: bool = False
+    ) -> Coroutine[None, None, Refusal | None]:
+        return refresh(
+            self._transport.api,
+            target,
+            self._routes,
+            jitter=random.random,
+            outlasts_refusals=outlasts_refusals,
+        )
 
     async def run(self) -> None:
         """Watch until canceled."""
         transport, routes = self._transport, self._routes
         async with asyncio.TaskGroup() as group:
+            self._group = group
             group.create_task(self._follow_missing(group), name="missing-kinds")
             for kind in self._cached:
                 self._reflect(group, routes.targets(kind))

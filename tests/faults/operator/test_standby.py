@@ -7,6 +7,17 @@ from support.simulation.matrix import (
     modes_after_takeover_with_an_expired_halt,
     writes_of_a_standby,
 )
+from support.simulation.outdated import (
+    AGENTS,
+    HALTS,
+    Failing,
+    end_halt,
+    modes_after_failing_lists,
+    nothing,
+    set_spec,
+    stop_by_halt,
+    takeover_with_outdated_caches,
+)
 
 
 @pytest.mark.parametrize("slow_lists", [False, True], ids=["", "lists hang"])
@@ -24,3 +35,84 @@ def test_a_standby_writes_nothing_whatever_happens_to_its_watches():
 
 def test_a_halt_that_expired_before_the_takeover_does_not_halt_again():
     assert modes_after_takeover_with_an_expired_halt() == []
+
+
+ALL = ("list", "get", "watch")
+
+
+@pytest.mark.parametrize("verbs", [("list",), ("list", "get"), ALL], ids="-".join)
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_standby_that_may_not_list_agents_changes_nothing_and_another_replica_leads(
+    status, verbs
+):
+    failing = Failing(AGENTS, verbs, status=status)
+    outcome = takeover_with_outdated_caches(nothing, set_spec("Halted", 4), AGENTS, failing)
+    assert set(outcome.modes) == {"Halted"}
+    assert set(outcome.replicas) == {4}
+    assert outcome.former_leads
+
+
+@pytest.mark.parametrize("resource", ["pods", "configmaps", "statefulsets", "networkpolicies"])
+def test_a_standby_that_may_not_list_a_needed_kind_does_not_lead(resource):
+    failing = Failing(resource, ALL, status=403)
+    outcome = takeover_with_outdated_caches(nothing, set_spec("Halted", 4), AGENTS, failing)
+    assert set(outcome.modes) == {"Halted"}
+    assert set(outcome.replicas) == {4}
+    assert outcome.former_leads
+
+
+@pytest.mark.parametrize(
+    ("failing", "final_mode"),
+    [
+        (Failing(HALTS, late_s=3), "Active"),
+        (Failing(HALTS, late_s=15), "Active"),
+        (Failing(HALTS, status=503, times=4), "Active"),
+        (Failing(HALTS, status=403, times=4), "Active"),
+        (Failing(HALTS, ALL, status=403), "Halted"),
+        (Failing(HALTS, ALL, status=404), "Halted"),
+    ],
+)
+def test_a_stop_that_may_have_ended_only_halts(failing, final_mode):
+    outcome = takeover_with_outdated_caches(stop_by_halt, end_halt, HALTS, failing, after_s=120)
+    assert set(outcome.modes) <= {"Active", "Halted"}
+    assert set(outcome.replicas) == {2}
+    assert outcome.final_mode == final_mode
+
+
+def test_a_stop_in_an_outdated_spec_only_halts():
+    outcome = takeover_with_outdated_caches(
+        set_spec("Stopped"),
+        set_spec("Active"),
+        AGENTS,
+        Failing(AGENTS, ("get",), status=503),
+        Failing(AGENTS, late_s=3),
+    )
+    assert set(outcome.modes) == {"Active", "Halted"}
+    assert set(outcome.replicas) == {2}
+    assert outcome.final_mode == "Active"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("verbs", [("list",), ALL], ids="-".join)
+def test_an_outdated_halt_never_weakens_a_stop(verbs, status):
+    outcome = takeover_with_outdated_caches(
+        set_spec("Halted"), stop_by_halt, HALTS, Failing(HALTS, verbs, status=status)
+    )
+    assert set(outcome.modes) == {"Stopped-flatten"}
+    assert set(outcome.replicas) == {0}
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        Failing(HALTS, status=403, times=2),
+        Failing("nodes", status=500),
+        Failing("csidrivers", status=503),
+        Failing("namespaces", status=429),
+        Failing("daemonsets", status=500),
+        Failing("purplefleaobservabilities", status=500),
+        Failing("purplefleaobservabilities", status=403),
+    ],
+)
+def test_a_list_that_fails_after_a_takeover_delays_no_agent(failing):
+    assert modes_after_failing_lists(failing) == ("Active", "Active")

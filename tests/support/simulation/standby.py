@@ -25,7 +25,8 @@ class Served:
     writes: list[str]
 
 
-def _simulated(play: Callable[[World], Coroutine[Any, Any, T]], replicas: int = 2) -> T:
+def simulated(play: Callable[[World], Coroutine[Any, Any, T]], replicas: int = 2) -> T:
+    """Run a scenario with this number of replicas of the operator and one agent."""
     clock = clocks.Clock()
 
     async def run() -> T:
@@ -73,7 +74,7 @@ def halt_after_takeover(*, is_killed: bool, slow_lists: bool = False) -> Served:
         ]
         return Served(world.now_s - began, acquired_s, writes)
 
-    return _simulated(play)
+    return simulated(play)
 
 
 _tasks: list["asyncio.Task[None]"] = []
@@ -120,7 +121,7 @@ def writes_of_a_standby() -> list[str]:
             if item.client == client
         ]
 
-    return _simulated(play)
+    return simulated(play)
 
 
 def modes_after_takeover_with_an_expired_halt() -> list[str]:
@@ -144,4 +145,4 @@ def modes_after_takeover_with_an_expired_halt() -> list[str]:
         assert world.leader not in (None, leader)
         return modes
 
-    return _simulated(play)
+    return simulated(play)

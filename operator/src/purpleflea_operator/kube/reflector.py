@@ -157,24 +157,44 @@ class Reflector:
         self._version = version or self._version
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The API server refuses the list of a path."""
+
+    path: str
+    kind: ResourceKind
+    status: int
+    """403 or 404."""
+    message: str
+
+
 async def refresh(
-    api: ApiSession, target: Target, observer: WatchObserver, *, jitter: Callable[[], float]
-) -> None:
-    """List a path until a list is complete or refused. The observer receives every object. `jitter` is in [0, 1)."""
+    api: ApiSession,
+    target: Target,
+    observer: WatchObserver,
+    *,
+    jitter: Callable[[], float],
+    outlasts_refusals: bool = False,
+) -> Refusal | None:
+    """List a path until a list is complete, or refused unless `outlasts_refusals`. Return the refusal.
+
+    The observer receives every object. `jitter` returns numbers in [0, 1).
+    """
     failures = 0
     while True:
         try:
             reader = await _read_list(api, target, observer)
         except _FailedError as error:
-            if error.status in REFUSED:
-                # The objects are unknown, which the watch of the path reports.
-                return
+            if error.status in REFUSED and not outlasts_refusals:
+                return Refusal(
+                    path=target.path, kind=target.kind, status=error.status, message=str(error)
+                )
             hold_s = min(error.retry_after_s, timings.LONGEST_RETRY_AFTER_S)
         except (_StartOverError, aiohttp.ClientError, OSError, TimeoutError, ValueError):
             hold_s = 0.0
         else:
             observer.on_listed(target.path, reader.listing(target.namespace))
-            return
+            return None
         ceiling = timings.WATCH_BACKOFF_BASE_S * 2.0 ** min(failures, 16)
         failures += 1
         delay_s = min(timings.WATCH_BACKOFF_LIMIT_S, ceiling) * (0.5 + jitter() / 2)

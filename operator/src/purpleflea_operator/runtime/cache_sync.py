@@ -120,9 +120,12 @@ def _check_refusals(states: Mapping[ResourceKind, Sequence[WatchState]]) -> None
         if kind.optional or not refused or len(refused) < len(paths):
             continue
         message = refused[0].message
-        raise _start_error(
-            errors.NotFound(message) if refused[0].refusal == 404 else errors.Forbidden(message)
-        )
+        raise refused_error(refused[0].refusal, message)
+
+
+def refused_error(status: int, message: str) -> StartError:
+    """Return the error for a list that the API server refuses with 403 or 404, with the remedy."""
+    return _start_error(errors.NotFound(message) if status == 404 else errors.Forbidden(message))
 
 
 def _start_error(error: errors.ApiError) -> StartError:

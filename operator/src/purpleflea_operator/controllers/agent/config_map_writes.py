@@ -62,8 +62,11 @@ class ConfigMapWrites:
                     f"ConfigMap {metadata['name']} exists already and has another owner, so the agents do not "
                     "receive the mode; delete that object"
                 ) from error
-            if control.same_mode(existing, manifest) and owner_of(existing) == owner_of(manifest):
-                return existing
+            if owner_of(existing) == owner_of(manifest):
+                if control.same_mode(existing, manifest):
+                    return existing
+                if self._cache.put(existing):
+                    raise OutdatedError(error) from error
             uid = existing["metadata"]["uid"]
             return await self._apply({**manifest, "metadata": {**metadata, "uid": uid}})
 

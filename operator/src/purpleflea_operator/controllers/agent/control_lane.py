@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_contract.control import Control, Mode
-from purpleflea_operator.controllers.agent.agent_confirmation import AgentConfirmation
+from purpleflea_operator.controllers.agent.agent_confirmation import AgentConfirmation, Decide
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
 from purpleflea_operator.controllers.agent.config_map_writes import (
     ConfigMapWrites,
     OutdatedError,
 )
 from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
+from purpleflea_operator.controllers.agent.decisions.control import ControlActions
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
@@ -51,9 +52,6 @@ MAX_CONFLICTS = 3
 """Writes of one mode that are rejected as outdated before the backoff applies."""
 CONNECTIONS = WORKERS * CONCURRENT_NUDGES
 """Every worker can send as many annotations as it may without a wait for a connection."""
-
-
-_Actions = tuple[plan.Create | plan.Apply | plan.RefreshConfigMount, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,9 +235,15 @@ class ControlLane:
         After a conflict they are decided again from the version that is stored, because the cache can be outdated.
         """
         conflicts = 0
-        while self._actions(key) and await self.confirmation.exists(key, self._requested(key)):
-            actions = self._actions(key)
-            task = asyncio.create_task(self._perform(key, actions), name=f"control {key.name}")
+        while self._actions(key):
+            confirmed = await self.confirmation.of(key)
+            if self._actions(key, confirmed.decide):
+                work = self._perform(key, confirmed.decide)
+            elif confirmed.error is not None and self._actions(key):
+                raise confirmed.error
+            else:
+                return
+            task = asyncio.create_task(work, name=f"control {key.name}")
             self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:
                 await task
@@ -256,18 +260,21 @@ class ControlLane:
                 continue
             finally:
                 del self._in_flight[key]
+            if confirmed.error is not None and self._actions(key):
+                raise confirmed.error
             return
 
     def _requested(self, key: NamespacedName) -> Control | None:
         resource = self._cache.agent(key)
         return None if resource is None else control.requested_control(resource, self._deps.halts)
 
-    async def _perform(self, key: NamespacedName, actions: _Actions) -> None:
+    async def _perform(self, key: NamespacedName, decide: Decide) -> None:
+        actions = self._actions(key, decide)
         writes = [item for item in actions if not isinstance(item, plan.RefreshConfigMount)]
         for action in writes:
             await self._store(key, action)
             logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
-        found = self._actions(key) if writes else actions
+        found = self._actions(key, decide) if writes else actions
         refreshes = [item for item in found if isinstance(item, plan.RefreshConfigMount)]
         resource = self._cache.agent(key)
         memory = None if resource is None else self._memory(key, resource)
@@ -305,7 +312,9 @@ class ControlLane:
         if resource is not None and memory is not None:
             self.acknowledgements.on_written(memory, self._observe(resource, memory))
 
-    def _actions(self, key: NamespacedName) -> _Actions:
+    def _actions(
+        self, key: NamespacedName, decide: Decide = control.control_actions
+    ) -> ControlActions:
         resource = self._cache.agent(key)
         if resource is None:
             self._unsettled.pop(key, None)
@@ -314,7 +323,7 @@ class ControlLane:
         # While an agent is being deleted, a mode matters only to the pods that still run.
         if _is_deleting(resource) and not observed.pods:
             return ()
-        return control.control_actions(observed, self._unsettled.get(key))
+        return decide(observed, self._unsettled.get(key))
 
     def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
         """Return the memory about an agent; None if a pass removes it, because the agent is deleted and has no pods."""

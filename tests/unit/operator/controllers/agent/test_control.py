@@ -316,3 +316,52 @@ def test_an_agent_is_queued_if_a_pod_lacks_the_annotation(mode, pod, expected):
 def test_config_maps_are_compared_by_their_control_file():
     assert control.same_mode(a_config_map(), a_config_map(strategy="mean_reversion"))
     assert not control.same_mode(a_config_map(), a_config_map("Halted"))
+
+
+def may_be_outdated(mode, live, *manifests, decide=control.tightening_actions, **changes):
+    """The control file that is written from a resource that may be outdated, and the other actions."""
+    resource = an_agent(trading={"mode": mode}, **changes)
+    existing = [] if live is None else [a_config_map(live)]
+    state = control.control_state(resource, a_cache(*existing, *manifests), now=NOW)
+    actions = decide(state, None)
+    writes = [item for item in actions if not isinstance(item, plan.RefreshConfigMount)]
+    assert all(
+        item.manifest["metadata"].get("resourceVersion") == "7"
+        for item in writes
+        if isinstance(item, plan.Apply)
+    )
+    return [control_of(item.manifest).mode for item in writes], len(actions) - len(writes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "live", "expected"),
+    [
+        ("Active", "Active", ([], 0)),
+        ("Active", "Halted", ([], 0)),
+        ("Active", "Stopped", ([], 0)),
+        ("Halted", "Active", (["Halted"], 1)),
+        ("Halted", "Halted", ([], 1)),
+        ("Halted", "Stopped", ([], 0)),
+        ("Stopped", "Active", (["Halted"], 1)),
+        ("Stopped", "Halted", ([], 0)),
+        ("Stopped", "Stopped", ([], 1)),
+        ("Stopped", None, (["Halted"], 1)),
+        ("Active", None, ([], 0)),
+    ],
+)
+def test_a_resource_that_may_be_outdated_changes_active_to_halted_and_nothing_else(
+    mode, live, expected
+):
+    assert may_be_outdated(mode, live, a_pod("momentum-0")) == expected
+
+
+def test_an_outdated_resource_that_is_invalid_changes_nothing():
+    assert may_be_outdated("Active", "Active", strategy="Not Valid") == ([], 0)
+
+
+def test_no_write_replaces_a_config_map_that_is_outdated_in_the_cache():
+    decide = control.versioned_actions
+    assert may_be_outdated("Halted", "Active", decide=decide) == (["Halted"], 0)
+    assert may_be_outdated("Stopped", "Active", decide=decide) == (["Stopped"], 0)
+    assert may_be_outdated("Active", "Halted", decide=decide) == (["Active"], 0)
+    assert may_be_outdated("Halted", None, a_pod("momentum-0"), decide=decide) == (["Halted"], 1)

@@ -567,3 +567,16 @@ def test_an_active_agent_needs_no_proof_of_pods_that_are_not_watched():
     found = state(an_agent(), a_config_map(ACTIVE, halted=False), a_pod(), remembered=memory)
     assert trading_mode.unaccounted(found) == ()
     assert trading_active(found).status == "True"
+
+
+@pytest.mark.parametrize("found", [HALT, STOP, FLAT])
+@pytest.mark.parametrize("live", [Control(mode=mode) for mode in Mode])
+def test_a_stop_counts_as_a_halt_until_all_halts_are_read(found, live):
+    """It changes Active to Halted, and it never weakens a mode."""
+    unread = Halts(found, unread="not listed yet")
+    halted = state(None, a_config_map(live, halted=False), halts=unread)
+    expected = Control(mode=Mode.HALTED) if live.mode is Mode.ACTIVE else live
+    assert trading_mode.desired_control(halted) == expected
+    assert control.requested_control(an_agent(), unread) == Control(mode=Mode.HALTED)
+    known = state(None, a_config_map(live, halted=False), halts=Halts(found))
+    assert trading_mode.desired_control(known) == Control(mode=found.mode, flatten=found.flatten)

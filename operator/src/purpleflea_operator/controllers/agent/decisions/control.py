@@ -6,6 +6,7 @@ created here only if agents run that must not trade.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,9 @@ from purpleflea_operator.manifests.config_map import (
 from purpleflea_operator.manifests.metadata import with_desired_hash
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
+ControlActions = tuple[Create | Apply | RefreshConfigMount, ...]
+"""The writes of the control lane for one agent, in the sequence in which they are sent."""
+
 _KINDS = (resources.CONFIG_MAP, resources.STATEFUL_SET)
 
 
@@ -84,9 +88,7 @@ def control_state(
     return with_mode(observed, resource, halts, now=now, remembered=remembered)
 
 
-def control_actions(
-    observed: ObservedState, unsettled: Manifest | None = None
-) -> tuple[Create | Apply | RefreshConfigMount, ...]:
+def control_actions(observed: ObservedState, unsettled: Manifest | None = None) -> ControlActions:
     """Return the writes that bring the desired mode to the pods, the ConfigMap first.
 
     The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. A
@@ -126,6 +128,36 @@ def control_actions(
     if _is_loosening(control, live):
         metadata["resourceVersion"] = version
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
+
+
+def versioned_actions(observed: ObservedState, unsettled: Manifest | None = None) -> ControlActions:
+    """Return the writes of `control_actions`, each rejected by the API server if the cached ConfigMap is outdated."""
+    live = live_config_map(observed)
+    version = {} if live is None else {"resourceVersion": live["metadata"]["resourceVersion"]}
+    return tuple(
+        Apply(manifest={**item.manifest, "metadata": {**item.manifest["metadata"], **version}})
+        if isinstance(item, Apply)
+        else item
+        for item in control_actions(observed, unsettled)
+    )
+
+
+def tightening_actions(
+    observed: ObservedState, unsettled: Manifest | None = None
+) -> ControlActions:
+    """Return the writes that an agent needs although its resource may be outdated: at most a halt.
+
+    A stop cannot be undone, so it waits for the newest version. A mode that is not Active is never replaced.
+    """
+    desired, live = desired_control(observed), live_config_map(observed)
+    if desired is None or desired.mode is Mode.ACTIVE:
+        return ()
+    current = None if live is None else control_of(live)
+    if current == desired:
+        return versioned_actions(observed, unsettled)
+    if current is not None and current.mode is not Mode.ACTIVE:
+        return ()
+    return versioned_actions(replace(observed, is_unconfirmed=True), unsettled)
 
 
 def _is_loosening(control: Control, live: Manifest) -> bool:

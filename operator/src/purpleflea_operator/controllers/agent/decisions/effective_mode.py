@@ -54,9 +54,15 @@ def with_mode(
 
 
 def halts_of(resource: Mapping[str, Any], halts: HaltView) -> tuple[Halt, ...]:
-    """Return the halts that apply to an agent resource, the strongest first."""
+    """Return the halts that apply to an agent resource, the strongest first.
+
+    Until all are read, a halt may have ended. A stop cannot be undone, so it counts as a halt until then.
+    """
     metadata = resource["metadata"]
-    return halts.of(metadata["namespace"], metadata["name"], mapping(metadata.get("labels")))
+    found = halts.of(metadata["namespace"], metadata["name"], mapping(metadata.get("labels")))
+    if halts.are_known(metadata["namespace"]):
+        return found
+    return tuple(replace(item, mode=Mode.HALTED, flatten=False) for item in found)
 
 
 def held_control(observed: ObservedState) -> Control | None:

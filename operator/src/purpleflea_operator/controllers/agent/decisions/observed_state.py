@@ -149,6 +149,8 @@ class ObservedState:
     None."""
     unread_halts: str = ""
     """Why halts that may select the agent cannot be read, and the remedy; empty if all are read."""
+    is_unconfirmed: bool = False
+    """True if the resource may be outdated. A stop cannot be undone, so the agent is only halted then."""
     metadata: Manifest = field(default_factory=dict)
     """The metadata of the agent resource."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)

@@ -49,6 +49,8 @@ def desired_control(observed: ObservedState) -> Control | None:
     )
     if mode is None:
         return None
+    if observed.is_unconfirmed and mode is Mode.STOPPED:
+        mode = Mode.HALTED
     flatten = any(item.flatten for item in halts) or (held is not None and held.flatten)
     return _control(mode, flatten and mode is Mode.STOPPED)
 
