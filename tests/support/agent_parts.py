@@ -96,7 +96,7 @@ async def running_parts(
     peak_reset_at: str | None = None,
 ) -> AsyncIterator[Parts]:
     """Open the parts on the journal of a folder; a second call is a restart."""
-    clock, limits = clock or Clock(), limits or Risk(max_escrow_usd="100000000")
+    clock, limits = clock or Clock(), limits or Risk(max_escrow_usd="100000000000")
     exchange = SeedExchange(
         Endpoints(**endpoints),
         key_file=KeyFile(folder.key_file),
