@@ -90,7 +90,12 @@ class NodeInventory:
     @property
     def is_visible(self) -> bool:
         """True if nodes and the pods of node agents can be seen."""
-        return self._can_see(resources.NODE)
+        return self._can_see(resources.NODE) and self._can_see(resources.POD)
+
+    @property
+    def hides_daemon_sets(self) -> bool:
+        """True if the API server refuses the DaemonSets, other than because the operator is bound to namespaces."""
+        return self._is_hidden(resources.DAEMON_SET)
 
     @property
     def csi_driver(self) -> bool | None:
@@ -106,8 +111,10 @@ class NodeInventory:
         self._hidden_from.pop(kind, None)
 
     def _can_see(self, kind: ResourceKind) -> bool:
-        hidden_from = self._hidden_from.get(kind, math.inf)
-        return self.scope.can_watch(kind) and self._clock() < hidden_from
+        return self.scope.can_watch(kind) and not self._is_hidden(kind)
+
+    def _is_hidden(self, kind: ResourceKind) -> bool:
+        return self._clock() >= self._hidden_from.get(kind, math.inf)
 
     @property
     def is_extended(self) -> bool:
