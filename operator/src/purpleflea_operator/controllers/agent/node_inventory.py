@@ -62,6 +62,8 @@ class NodeInventory:
         )
         self._clock = clock
         self._names: dict[ResourceKind, dict[str, str]] = defaultdict(dict)
+        self._by_name: dict[tuple[ResourceKind, str], str] = {}
+        """UID of the newest object with each name, other than of pods. An object can be recreated with its name."""
         self._versions: dict[str, int] = {}
         self._spaces: dict[str, str] = {}
         """Namespaces of the pods of node agents."""
@@ -161,6 +163,8 @@ class NodeInventory:
         if version < self._tombstones.get(uid, 0) or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
+        if kind is not resources.POD and not self._claim_name(kind, name, uid):
+            return None
         if kind is resources.POD:
             item, namespace = node_agent_pod(manifest), text(metadata.get("namespace"))
             self._spaces[uid] = namespace
@@ -178,6 +182,14 @@ class NodeInventory:
         self._drivers.add(name)
         return InventoryChange(everywhere=True) if is_new and name == CSI_DRIVER else None
 
+    def _claim_name(self, kind: ResourceKind, name: str, uid: str) -> bool:
+        """Return whether an object is the newest one with its name, and record it."""
+        other = self._by_name.get((kind, name), uid)
+        if self._versions.get(other, 0) > self._versions[uid]:
+            return False
+        self._by_name[kind, name] = uid
+        return True
+
     def delete(self, kind: ResourceKind, uid: str, *, version: int = 0) -> InventoryChange | None:
         """Remove an object; returns None if the change affects no agent."""
         # The response to a list that is in flight can still contain the object. UIDs are never used again, but a watch
@@ -187,6 +199,9 @@ class NodeInventory:
             self._tombstones.pop(next(iter(self._tombstones)))
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
+        if kind is not resources.POD and self._by_name.get((kind, name)) != uid:
+            return None
+        self._by_name.pop((kind, name), None)
         self._spaces.pop(uid, None)
         if kind is resources.POD:
             if uid in self._untrusted_extended:
