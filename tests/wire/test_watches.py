@@ -17,6 +17,8 @@ NS, NAME = "trading", "momentum"
 BOUND = ("trading", "research")
 KINDS = 14
 """Kinds that the operator watches."""
+NO_WATCH_S = 5.0
+"""Longest time without a watch of PurpleFleaAgent while kopf starts over, on a busy machine. An idle one needs 20 ms."""
 
 
 def status_of(server, kind="Ready", namespace=NS, name=NAME):
@@ -327,6 +329,36 @@ def test_an_optional_kind_that_is_installed_later_is_watched(
         server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
         wait_for_halt(server)
         assert ask("/livez") == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["PurpleFleaObservability", "PurpleFleaHalt"])
+def test_no_event_of_an_agent_is_lost_while_kopf_starts_over_for_a_late_kind(
+    server, an_operator, name, monkeypatch
+):
+    monkeypatch.setattr(timings, "MISSING_KIND_RETRY_S", 0.3)
+    kind, resource = server.kind(name), "purplefleaagents"
+    server.unregister(name)
+    names = [f"agent-{number}" for number in range(4)]
+    for number, agent in enumerate(names):
+        server.put(an_agent(agent, uid=f"uid-{number}"))
+    is_halted = lambda agent: mode(server, name=agent) == "Halted"  # noqa: E731
+    change = {"spec": {"trading": {"mode": "Halted"}}}
+    with an_operator():
+        server.wait_until(lambda: all(status_of(server, name=item) == "True" for item in names))
+        server.register(kind)
+        server.wait_until(lambda: server.open_watches(resource) == 0, timeout=20)
+        began = time.monotonic()
+        # Changes and a new agent while there is no watch.
+        for agent in names[:2]:
+            server.patch("PurpleFleaAgent", NS, agent, change)
+        server.put(an_agent("late", uid="uid-late"))
+        server.wait_until(lambda: server.open_watches(resource) == 1, timeout=20)
+        assert time.monotonic() - began < NO_WATCH_S
+        server.patch("PurpleFleaAgent", NS, names[2], change)
+        server.wait_until(lambda: all(map(is_halted, names[:3])), timeout=20)
+        server.wait_until(lambda: status_of(server, name="late") == "True", timeout=20)
+        server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
+        assert not is_halted(names[3])
 
 
 # Streams that break
