@@ -1,14 +1,19 @@
 """Cache of the PurpleFleaObservability resources. It decides which watch events need a pass.
 
-A change of only the status needs no pass, because the operator itself wrote it.
+A change of only the status needs no pass, because the operator itself wrote it. A deleted resource leaves a tombstone,
+because a list that was in flight or the response to a write can arrive after the DELETED event.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.parsing import Manifest, resource_version
+
+MAX_TOMBSTONES = 1_000
+"""Number of deleted resources that are remembered. Their late versions arrive within seconds."""
 
 Resource = dict[str, Any]
 
@@ -19,6 +24,8 @@ class ResourceCache:
     def __init__(self) -> None:
         self._resources: dict[NamespacedName, Resource] = {}
         self._observed: dict[NamespacedName, tuple[Any, ...]] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """UIDs of deleted resources. They are never used again."""
 
     def __iter__(self) -> Iterator[NamespacedName]:
         """Iterate over all names, sorted."""
@@ -42,6 +49,8 @@ class ResourceCache:
         It is compared with the last observed manifest, not with the stored one. The response to a write may have
         stored the same change before, without a pass.
         """
+        if manifest["metadata"]["uid"] in self._gone:
+            return False
         self.store(manifest)
         key, relevant = _key(manifest), _relevant(manifest)
         previous = self._observed.get(key)
@@ -49,7 +58,9 @@ class ResourceCache:
         return previous != relevant
 
     def store(self, manifest: Manifest) -> None:
-        """Store a version, unless a newer one is stored."""
+        """Store a version, unless a newer one is stored or the resource is deleted."""
+        if manifest["metadata"]["uid"] in self._gone:
+            return
         key = _key(manifest)
         stored = self._resources.get(key)
         if stored is None or _version(stored) < _version(manifest):
@@ -59,6 +70,7 @@ class ResourceCache:
 
     def delete(self, key: NamespacedName, uid: str) -> None:
         """Delete a resource, unless another resource with the same name has replaced it."""
+        self._mark_deleted(uid)
         stored = self._resources.get(key)
         if stored is not None and stored["metadata"]["uid"] == uid:
             self._delete(key)
@@ -73,8 +85,15 @@ class ResourceCache:
             and listing.namespace in ("", key.namespace)
         ]
         for key in gone:
+            self._mark_deleted(self._resources[key]["metadata"]["uid"])
             self._delete(key)
         return gone
+
+    def _mark_deleted(self, uid: str) -> None:
+        self._gone[uid] = None
+        self._gone.move_to_end(uid)
+        if len(self._gone) > MAX_TOMBSTONES:
+            self._gone.popitem(last=False)
 
     def _delete(self, key: NamespacedName) -> None:
         del self._resources[key]

@@ -1,3 +1,6 @@
+import pytest
+
+from purpleflea_operator.controllers.observability import resource_cache
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -76,3 +79,30 @@ def test_a_list_deletes_absent_resources_but_not_newer_ones():
     assert resources.get(KEY) is not None
     assert resources.prune(listing(version=5)) == [KEY]
     assert resources.get(KEY) is None
+
+
+LATE = [a_resource(1), a_resource(4), a_resource(6, deletionTimestamp="now")]
+
+
+@pytest.mark.parametrize("late", LATE, ids=["first", "older", "after the deletion"])
+@pytest.mark.parametrize("how", ["event", "list", "unknown before"])
+@pytest.mark.parametrize("into", ["observe", "store"])
+def test_a_late_version_does_not_restore_a_deleted_resource(how, late, into):
+    resources = ResourceCache()
+    if how != "unknown before":
+        resources.observe(a_resource(4))
+    if how == "list":
+        resources.prune(Listing(uids=frozenset(), version=5))
+    else:
+        resources.delete(KEY, "a")
+    assert not getattr(resources, into)(late)
+    assert resources.get(KEY) is None
+    assert resources.observe(a_resource(9, uid="b"))
+
+
+def test_the_number_of_tombstones_is_limited(monkeypatch):
+    monkeypatch.setattr(resource_cache, "MAX_TOMBSTONES", 2)
+    resources = ResourceCache()
+    for uid in "abc":
+        resources.delete(KEY, uid)
+    assert [uid for uid in "abc" if resources.observe(a_resource(uid=uid))] == ["a"]
