@@ -18,7 +18,7 @@ BOUND = ("trading", "research")
 KINDS = 14
 """Kinds that the operator watches."""
 NO_WATCH_S = 5.0
-"""Longest time without a watch of PurpleFleaAgent while kopf starts over, on a busy machine. An idle one needs 20 ms."""
+"""Longest time without a watch of PurpleFleaAgent while kopf starts over, on a busy machine; otherwise 20 ms."""
 
 
 def status_of(server, kind="Ready", namespace=NS, name=NAME):
