@@ -1,6 +1,7 @@
 """Halting: no money leaves after Halted or Stopped is acknowledged, whatever delays the agent before the send."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -346,3 +347,46 @@ def test_resting_orders_that_are_kept_are_named_and_do_not_block_the_halt(
         assert statuses(exchange) == ["open"]
         folder.set_mode("Active")
         wait_for(lambda: acknowledged()["left_undone"] is None, what="the mode Active")
+
+
+def test_a_request_of_another_thread_is_either_blocked_or_in_flight(tmp_path: Path) -> None:
+    """The thread loses the processor between the check of the mode and the record of its request."""
+    path = tmp_path / "control.json"
+    path.write_text('{"mode": "Active"}')
+    control, checked, go_on = ControlFile(path), threading.Event(), threading.Event()
+    answered, answers = threading.Event(), []
+
+    def block_reason() -> str | None:
+        reason = control.block_reason
+        if not checked.is_set():
+            checked.set()
+            go_on.wait(10)
+        return reason
+
+    def send() -> None:
+        with control.sending(block_reason):
+            answered.wait(10)
+
+    def acknowledge() -> None:
+        control.refresh()
+        answers.append(control.acknowledged(at_rest=True))
+
+    threads = [threading.Thread(target=send), threading.Thread(target=acknowledge)]
+    threads[0].start()
+    assert checked.wait(10)
+    path.write_text('{"mode": "Halted"}')
+    threads[1].start()
+    threads[1].join(0.3)  # the time in which the acknowledgement would be too early
+    go_on.set()
+    threads[1].join(10)
+    assert [(item.mode, item.sending, item.at_rest) for item in answers] == [
+        (Mode.ACTIVE, True, False)
+    ]
+    answered.set()
+    threads[0].join(10)
+    acknowledge()
+    assert (answers[-1].mode, answers[-1].sending, answers[-1].at_rest) == (
+        Mode.HALTED,
+        False,
+        True,
+    )

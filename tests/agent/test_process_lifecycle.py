@@ -96,6 +96,7 @@ def test_a_trace_agent_that_never_answers_does_not_delay_the_exit(
 
 
 def test_a_signal_during_the_start_is_not_lost(folder: AgentFolder) -> None:
+    folder.forget_journal()
     with AgentProcess(folder, {}) as agent:
         wait_for(folder.state.exists, what="the journal's folder", timeout_s=30)
         assert agent.terminate() == 0

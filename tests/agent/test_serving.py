@@ -133,7 +133,7 @@ def test_a_halt_is_acknowledged_when_the_request_in_flight_was_answered(
         mounts.set_mode("Halted")
         before = acknowledged(agent)
         assert (before.mode, before.sending, before.at_rest) == ("Active", True, False)
-        mounts.state.mkdir()
+        mounts.state.mkdir(exist_ok=True)
         (mounts.state / "answer").touch()
         wait_for(lambda: acknowledged(agent).at_rest, what="the halt is acknowledged")
         after = acknowledged(agent)

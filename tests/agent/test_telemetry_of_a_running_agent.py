@@ -10,7 +10,7 @@ from ddtrace.internal.runtime.constants import DEFAULT_RUNTIME_METRICS
 
 from purpleflea_contract import cardinality, metrics, spans
 from purpleflea_contract.events import LINE_FIELDS
-from support.agent_process import AgentFolder, AgentProcess
+from support.agent_process import TRADING, AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
 from support.receivers.trace_agent import JsonSpan, TraceAgent
@@ -39,6 +39,8 @@ def observed(
             tmp_path_factory.mktemp("observed") / "agent",
             exchange.endpoints,
             faucet={"belowUsd": "10001"},
+            # So that the double, whose prices always rise, gets more than one order.
+            trading={**TRADING, "onFullPosition": "TakeProfit"},
         )
         environment = {**UNIFIED, **ORIGIN, **sink.environment, **trace_agent.environment}
         with AgentProcess(folder, environment) as agent:

@@ -147,7 +147,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
         is_waiting = (item["kind"], item["state"]) == ("metric-tags", "Waiting")
         assert is_waiting or item["id"] in existing[item["kind"]], item
         assert is_waiting or item["state"] == "InSync", item
-    assert status["wanted"] == len(status["objects"]) == 35
+    assert status["wanted"] == len(status["objects"]) == 36
     assert APP_KEY not in json.dumps(resource())
 
     deleted = created["Purple Flea agent: high drawdown"]

@@ -24,7 +24,7 @@ from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink, Point
 
 PRICE = Decimal(64900)
-ANSWER_TIMEOUT_S = 0.4
+ANSWER_TIMEOUT_S = 1.0
 
 
 class Clock:
@@ -96,7 +96,7 @@ async def running_parts(
     peak_reset_at: str | None = None,
 ) -> AsyncIterator[Parts]:
     """Open the parts on the journal of a folder; a second call is a restart."""
-    clock = clock or Clock()
+    clock, limits = clock or Clock(), limits or Risk(max_escrow_usd="100000000000")
     exchange = SeedExchange(
         Endpoints(**endpoints),
         key_file=KeyFile(folder.key_file),
@@ -118,7 +118,7 @@ async def running_parts(
         journal=journal,
         account=account,
         control=control,
-        limits=limits or Risk(),
+        limits=limits,
         trading=trading,
         lookup_delays_s=(0.0, 0.05),
         clock=clock,

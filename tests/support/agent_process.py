@@ -29,13 +29,16 @@ AS_IN_THE_IMAGE = {
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
+TRADING = {"interval": "1s", "orderSize": "0.01", "signalThreshold": "0"}
+
+
 def settings(endpoints: dict[str, str], **more: Any) -> dict[str, Any]:
     """Return settings.json of an agent that trades one market every second with any signal."""
     return {
         "strategy": "momentum",
         "markets": ["BTC-USD"],
         "api": {"endpoints": endpoints},
-        "trading": {"interval": "1s", "orderSize": "0.01", "signalThreshold": "0"},
+        "trading": TRADING,
         **more,
     }
 

@@ -17,6 +17,8 @@ NS, NAME = "trading", "momentum"
 BOUND = ("trading", "research")
 KINDS = 14
 """Kinds that the operator watches."""
+NO_WATCH_S = 5.0
+"""Longest time without a watch of PurpleFleaAgent while kopf starts over, on a busy machine; otherwise 20 ms."""
 
 
 def status_of(server, kind="Ready", namespace=NS, name=NAME):
@@ -175,19 +177,24 @@ def test_a_refused_watch_affects_only_its_kind(server, an_operator, ask, port, s
         server.drop_watches(resource, cut=True)
         server.wait_until(lambda: faults[0].hits > 1, timeout=20)
         wait_for_halt(server)
-        assert ask("/livez") == (200, "ok")
-        metric = f'purpleflea_operator_watches_failing{{resource="{resource}"}} '
+        code, text = ask("/livez")
+        assert (code, f"the API server refuses to serve {resource} ({status}: " in text) == (
+            200,
+            True,
+        )
+        metric = f'purpleflea_operator_watches_failing{{namespace="",resource="{resource}"}} '
         assert f"{metric}1.0" in ask("/metrics")[1]
         for fault in faults:
             fault.cancel()
         server.wait_until(lambda: server.open_watches(resource) == 1, timeout=30)
         wait_for(lambda: f"{metric}1.0" not in ask("/metrics")[1])
+        wait_for(lambda: ask("/livez") == (200, "ok"), timeout_s=30)
 
 
-def test_a_lost_namespace_affects_only_its_agents(server, an_operator):
+def test_a_lost_namespace_affects_only_its_agents(server, an_operator, ask, port):
     for namespace in BOUND:
         server.put(an_agent_in(namespace))
-    with an_operator(watch_namespaces=BOUND):
+    with an_operator(watch_namespaces=BOUND, health_port=port):
         server.wait_until(lambda: all(is_ready(server, name) for name in BOUND))
         faults = [
             server.fail_next(verb=verb, namespace="research", status=403, times=None)
@@ -196,9 +203,14 @@ def test_a_lost_namespace_affects_only_its_agents(server, an_operator):
         server.drop_watches(cut=True)
         server.wait_until(lambda: faults[0].hits > 10, timeout=20)
         wait_for_halt(server)
+        code, text = ask("/livez")
+        assert (code, "pods in research (403: " in text, "in trading" in text) == (200, True, False)
+        labels = '{namespace="research",resource="pods"}'
+        assert f"purpleflea_operator_watches_failing{labels} 1.0" in ask("/metrics")[1]
         for fault in faults:
             fault.cancel()
         wait_for_halt(server, "research", timeout=30)
+        wait_for(lambda: ask("/livez") == (200, "ok"), timeout_s=30)
 
 
 def test_a_namespace_that_is_forbidden_at_the_start_is_reconciled_when_it_is_allowed(
@@ -217,25 +229,78 @@ def test_a_namespace_that_is_forbidden_at_the_start_is_reconciled_when_it_is_all
         server.wait_until(lambda: is_ready(server, "research"), timeout=40)
 
 
-def test_nodes_that_are_refused_for_long_are_unknown(server, an_operator, monkeypatch):
-    monkeypatch.setattr(timings, "NODES_UNKNOWN_AFTER_S", 1.0)
+def condition_of(server, kind):
+    conditions = server.get("PurpleFleaAgent", NS, NAME)["status"]["conditions"]
+    return next(item for item in conditions if item["type"] == kind)
+
+
+def a_covered_agent(server):
     server.put(a_datadog_daemon_set(host_ports=True))
     daemon_set = server.get("DaemonSet", "datadog", "datadog-agent")
     server.put(a_node("node-0"))
     server.put(a_node_agent("node-0", of=daemon_set))
     server.put(an_agent())
+
+
+def refuse(server, resource, status=403):
+    return [
+        server.fail_next(verb=verb, resource=resource, status=status, times=None)
+        for verb in ("watch", "list")
+    ]
+
+
+REFUSED = {
+    "nodes": ("TelemetryReady", "list and watch on nodes and pods"),
+    "pods": ("TelemetryReady", "list and watch on nodes and pods"),
+    "daemonsets": ("DatadogInstalled", "Grant list and watch on daemonsets"),
+}
+"""The condition of each kind that users need to know, and the remedy in its message."""
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("resource", REFUSED)
+def test_a_kind_that_is_refused_for_long_is_unknown_until_it_is_served_again(
+    server, an_operator, monkeypatch, resource, status
+):
+    monkeypatch.setattr(timings, "OBJECTS_UNKNOWN_AFTER_S", 1.0)
+    kind, remedy = REFUSED[resource]
+    a_covered_agent(server)
     with an_operator():
         server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=20)
-        server.wait_until(lambda: server.open_watches("nodes") == 1)
-        faults = [
-            server.fail_next(verb=verb, resource="nodes", status=403, times=None)
-            for verb in ("watch", "list")
-        ]
-        server.drop_watches("nodes", cut=True)
-        server.wait_until(lambda: status_of(server, "TelemetryReady") == "Unknown", timeout=20)
+        server.wait_until(lambda: server.open_watches(resource) == 1)
+        server.clear()
+        faults = refuse(server, resource, status)
+        server.drop_watches(resource, cut=True)
+        server.wait_until(lambda: status_of(server, kind) == "Unknown", timeout=20)
+        found = condition_of(server, kind)
+        assert (found["reason"], remedy in found["message"]) == ("NotVisible", True)
         for fault in faults:
             fault.cancel()
-        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=30)
+        server.wait_until(lambda: status_of(server, kind) == "True", timeout=30)
+    # The connection and so the pods stay; the status is written once for each change.
+    assert not server.writes(resource="statefulsets")
+    assert len(server.writes(resource="purplefleaagents/status")) == 2
+
+
+@pytest.mark.parametrize("resource", ["daemonsets", "nodes", "namespaces"])
+def test_a_kind_that_only_conditions_need_may_be_refused_at_the_start(
+    server, an_operator, resource
+):
+    a_covered_agent(server)
+    with an_operator():
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=20)
+    faults = refuse(server, resource)
+    server.clear()
+    with an_operator():
+        wait_for_halt(server)
+        if resource in REFUSED:
+            kind = REFUSED[resource][0]
+            server.wait_until(lambda: status_of(server, kind) == "Unknown", timeout=20)
+        for fault in faults:
+            fault.cancel()
+        for kind in ("DatadogInstalled", "TelemetryReady"):
+            server.wait_until(lambda k=kind: status_of(server, k) == "True", timeout=30)
+    assert not server.writes(resource="statefulsets")
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -264,6 +329,36 @@ def test_an_optional_kind_that_is_installed_later_is_watched(
         server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
         wait_for_halt(server)
         assert ask("/livez") == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["PurpleFleaObservability", "PurpleFleaHalt"])
+def test_no_event_of_an_agent_is_lost_while_kopf_starts_over_for_a_late_kind(
+    server, an_operator, name, monkeypatch
+):
+    monkeypatch.setattr(timings, "MISSING_KIND_RETRY_S", 0.3)
+    kind, resource = server.kind(name), "purplefleaagents"
+    server.unregister(name)
+    names = [f"agent-{number}" for number in range(4)]
+    for number, agent in enumerate(names):
+        server.put(an_agent(agent, uid=f"uid-{number}"))
+    is_halted = lambda agent: mode(server, name=agent) == "Halted"  # noqa: E731
+    change = {"spec": {"trading": {"mode": "Halted"}}}
+    with an_operator():
+        server.wait_until(lambda: all(status_of(server, name=item) == "True" for item in names))
+        server.register(kind)
+        server.wait_until(lambda: server.open_watches(resource) == 0, timeout=20)
+        began = time.monotonic()
+        # Changes and a new agent while there is no watch.
+        for agent in names[:2]:
+            server.patch("PurpleFleaAgent", NS, agent, change)
+        server.put(an_agent("late", uid="uid-late"))
+        server.wait_until(lambda: server.open_watches(resource) == 1, timeout=20)
+        assert time.monotonic() - began < NO_WATCH_S
+        server.patch("PurpleFleaAgent", NS, names[2], change)
+        server.wait_until(lambda: all(map(is_halted, names[:3])), timeout=20)
+        server.wait_until(lambda: status_of(server, name="late") == "True", timeout=20)
+        server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
+        assert not is_halted(names[3])
 
 
 # Streams that break

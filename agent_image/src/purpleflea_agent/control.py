@@ -7,6 +7,7 @@ cannot be read never starts trading: the last mode stays, and at the start that 
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ class _InFlight:
 
 
 class ControlFile:
-    """control.json and its last valid content. The class is part of the public library."""
+    """control.json and its last valid content. The class is part of the public library, and safe in several threads."""
 
     def __init__(
         self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -55,7 +56,9 @@ class ControlFile:
         self._since = now()
         self._is_exiting = False
         self._in_flight: list[_InFlight] = []
-        self._request_ended = asyncio.Event()
+        self._on_answer: list[Callable[[], object]] = []
+        # Without it, a thread that has just passed the check could send after an acknowledgement of the new mode.
+        self._lock = threading.RLock()
         self._read(first=True)
 
     @property
@@ -127,27 +130,40 @@ class ControlFile:
         Raises:
             SendBlocked: The mode forbids the request.
         """
-        self.refresh()
-        reason = block_reason()
-        if reason is not None:
-            raise SendBlocked(reason)
-        request = _InFlight(block_reason, self._control, self._since)
-        self._in_flight.append(request)
+        with self._lock:
+            self.refresh()
+            reason = block_reason()
+            if reason is not None:
+                raise SendBlocked(reason)
+            request = _InFlight(block_reason, self._control, self._since)
+            self._in_flight.append(request)
         try:
             yield
         finally:
-            self._in_flight.remove(request)
-            self._request_ended.set()
-            self._request_ended = asyncio.Event()
+            with self._lock:
+                self._in_flight.remove(request)
+                for notify in self._on_answer:
+                    notify()
 
     async def wait_until_applied(self, timeout_s: float = ACKNOWLEDGE_WAIT_S) -> bool:
         """Wait until no request is in flight that the present mode forbids; False if the time is over before."""
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
+
+        def notify() -> None:
+            loop.call_soon_threadsafe(answered.set)
+
+        with self._lock:
+            self._on_answer.append(notify)
         try:
             async with asyncio.timeout(timeout_s):
                 while self._forbidden():
-                    await self._request_ended.wait()
+                    await answered.wait()
+                    answered.clear()
         except TimeoutError:
             return False
+        finally:
+            with self._lock:
+                self._on_answer.remove(notify)
         return True
 
     def end(self) -> None:
@@ -166,8 +182,9 @@ class ControlFile:
 
         While a request is in flight that the mode forbids, the answer has the mode in which the request was sent.
         """
-        control, since = self._control, self._since
-        forbidden = self._forbidden()
+        with self._lock:
+            control, since = self._control, self._since
+            forbidden = self._forbidden()
         if forbidden:
             control, since = forbidden[0].control, forbidden[0].since
         return Acknowledgement(
@@ -182,7 +199,8 @@ class ControlFile:
 
     def refresh(self) -> None:
         """Read the file now."""
-        self._read(first=False)
+        with self._lock:
+            self._read(first=False)
 
     async def follow(self) -> None:
         """Read the file at every poll interval until canceled."""
@@ -191,7 +209,8 @@ class ControlFile:
             self.refresh()
 
     def _forbidden(self) -> list[_InFlight]:
-        return [request for request in self._in_flight if request.block_reason() is not None]
+        with self._lock:
+            return [request for request in self._in_flight if request.block_reason() is not None]
 
     def _read(self, *, first: bool) -> None:
         try:

@@ -126,7 +126,9 @@ class _Operator:
         self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
-        self._probes = health.Health(self._readiness, self._metrics.exposition)
+        self._probes = health.Health(
+            self._readiness, self._metrics.exposition, self._states.refusals
+        )
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock, is_open=False)
         stack.callback(self._queue.close)
         self._control_queue = WorkQueue[NamespacedName](

@@ -10,7 +10,7 @@ import logging
 import random
 import socket
 from asyncio import all_tasks
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 import kopf
@@ -168,13 +168,13 @@ def register(
     registry: kopf.OperatorRegistry,
     routes: WatchRoutes,
     kinds: Iterable[ResourceKind],
-    connect: Callable[[], kopf.AiohttpSession],
+    connect: Callable[[], Awaitable[kopf.AiohttpSession]],
 ) -> None:
     """Register the login and one event handler for each of these kinds."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return connect()
+        return await connect()
 
     for kind in kinds:
         _register(registry, routes.listener(kind), kind)
@@ -190,6 +190,31 @@ def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Resourc
         listener.on_event(kind, event["type"], manifest)
 
 
+class Logins:
+    """Returns new sessions, with backoff if several are requested in a short time.
+
+    kopf logs in again after each 401 and sends the request again at once, for as long as the credentials are refused.
+    The second login has no delay, because a token can expire between two requests.
+    """
+
+    def __init__(self, connect: Callable[[], kopf.AiohttpSession]) -> None:
+        self._connect = connect
+        self._repeated = 0
+        self._at = float("-inf")
+
+    async def __call__(self) -> kopf.AiohttpSession:
+        """Wait, and return a session."""
+        loop = asyncio.get_running_loop()
+        is_repeated = loop.time() - self._at < 2 * timings.WATCH_BACKOFF_LIMIT_S
+        self._repeated = self._repeated + 1 if is_repeated else 0
+        if self._repeated > 1:
+            ceiling = timings.WATCH_BACKOFF_BASE_S * 2.0 ** min(self._repeated - 2, 16)
+            delay_s = min(timings.WATCH_BACKOFF_LIMIT_S, ceiling)
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
+        self._at = loop.time()
+        return self._connect()
+
+
 async def watch(
     routes: WatchRoutes,
     kinds: Callable[[], Iterable[ResourceKind]],
@@ -201,10 +226,10 @@ async def watch(
 
     The gate keeps errors of single watches away from kopf. An error that still reaches kopf ends all its watches.
     """
-    failures = 0
+    failures, login = 0, Logins(connect)
     while True:
         started_at = asyncio.get_running_loop().time()
-        error = await _run_kopf(routes, kinds(), connect, on_kopf, restart)
+        error = await _run_kopf(routes, kinds(), login, on_kopf, restart)
         if restart.is_set():
             restart.clear()
             continue
@@ -220,7 +245,7 @@ async def watch(
 async def _run_kopf(
     routes: WatchRoutes,
     kinds: Iterable[ResourceKind],
-    connect: Callable[[], kopf.AiohttpSession],
+    connect: Callable[[], Awaitable[kopf.AiohttpSession]],
     on_kopf: Callable[[], None],
     restart: asyncio.Event,
 ) -> BaseException | None:

@@ -127,9 +127,9 @@ WATCH_RESTART_LIMIT_S = 30.0
 """Longest delay before kopf is started again after it failed."""
 KOPF_STOP_S = 2.0
 """Time for kopf to stop. Then the lease is released even if tasks of kopf remain, because their writes are fenced."""
-NODES_UNKNOWN_AFTER_S = 60.0
-"""Nodes count as known for this long after the API server refuses their watch, because it also refuses requests for a
-moment during its upgrade. A shorter time would then write the status of every agent twice."""
+OBJECTS_UNKNOWN_AFTER_S = 60.0
+"""Nodes, DaemonSets and pods count as known for this long after the API server refuses their watch, because it also
+refuses requests for a moment during its upgrade. A shorter time would then write the status of every agent twice."""
 MISSING_KIND_RETRY_S = 60.0
 """Delay between two requests for an optional kind that the API server does not serve. Up to half of it is added, so
 that the requests for several kinds are spread."""

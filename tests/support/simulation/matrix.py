@@ -12,7 +12,7 @@ from support.simulation import clock
 
 clock.install()
 
-from support.simulation import upgrades  # noqa: E402
+from support.simulation import ends, upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.hazards import HAZARDS  # noqa: E402
 from support.simulation.identities import MOVES, moved  # noqa: E402
@@ -32,6 +32,7 @@ __all__ = [
     "Cell",
     "Workers",
     "all_cells",
+    "ends",
     "halt_after_restore",
     "halt_after_takeover",
     "halt_in_a_storm",

@@ -21,7 +21,7 @@ def test_the_memory_limit_is_twice_the_measured_peak_of_a_restart():
     found = resources()
     assert found["limits"]["memory"] == "1Gi"
     assert quantity(found["limits"]["memory"]) >= 2 * RESTART_WITH_1000_AGENTS
-    assert found["requests"] == {"cpu": "50m", "memory": "96Mi"}
+    assert found["requests"] == {"cpu": "50m", "memory": "160Mi"}
 
 
 def test_the_limits_can_be_changed_and_removed():

@@ -49,6 +49,7 @@ DAEMON_SET = ResourceKind(
     plural="daemonsets",
     labelled=False,
     outside_agent_namespaces=True,
+    optional=True,
 )
 NETWORK_POLICY = ResourceKind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
@@ -74,7 +75,12 @@ HALT = ResourceKind(
     optional=True,
 )
 NODE = ResourceKind(
-    api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True
+    api_version="v1",
+    kind="Node",
+    plural="nodes",
+    labelled=False,
+    outside_agent_namespaces=True,
+    optional=True,
 )
 NAMESPACE = ResourceKind(
     api_version="v1",
@@ -82,6 +88,7 @@ NAMESPACE = ResourceKind(
     plural="namespaces",
     labelled=False,
     outside_agent_namespaces=True,
+    optional=True,
 )
 CSI_DRIVER = ResourceKind(
     api_version="storage.k8s.io/v1",

@@ -151,6 +151,10 @@ class WatchStates:
         """Return the error of each path that fails, and an empty text for the others."""
         return {path: state.error for path, state in self._states.items()}
 
+    def refusals(self) -> dict[str, str]:
+        """Return the error of each path that the API server refuses."""
+        return {path: state.error for path, state in self._states.items() if state.refusal}
+
     def refused_s(self, paths: Iterable[str]) -> list[float]:
         """Return the seconds for which the API server has refused each of the watched paths, or 0."""
         return [state.refused_s() for state in self.of(paths)]

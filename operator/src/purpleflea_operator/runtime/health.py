@@ -20,11 +20,21 @@ Check = Callable[[], str]
 
 
 class Health:
-    """Checks of the probes. /livez fails if any of its checks fails, /readyz if `ready` does."""
+    """Checks of the probes. /livez fails if any of its checks fails, /readyz if `ready` does.
 
-    def __init__(self, ready: Check, metrics: Callable[[], bytes] = bytes) -> None:
+    `refusals` returns the error of each path that the API server refuses. /livez names them and does not fail, because
+    a restart does not help.
+    """
+
+    def __init__(
+        self,
+        ready: Check,
+        metrics: Callable[[], bytes] = bytes,
+        refusals: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._ready = ready
         self._metrics = metrics
+        self._refusals = refusals
         self._live: list[Check] = []
 
     def add(self, *checks: Check) -> None:
@@ -41,7 +51,9 @@ class Health:
 
     async def _on_live(self, _: web.Request) -> web.Response:
         failures = [text for text in (check() for check in self._live) if text]
-        return web.Response(status=500 if failures else 200, text="; ".join(failures) or "ok")
+        texts = [*(failures or ["ok"]), refused_paths(self._refusals())]
+        status = 500 if failures else 200
+        return web.Response(status=status, text="; ".join(text for text in texts if text))
 
     async def _on_ready(self, _: web.Request) -> web.Response:
         failure = self._ready()
@@ -64,6 +76,12 @@ def stalled_watches(idle_s: Mapping[str, float], *, limit_s: float) -> str:
     stalled = sorted((path, seconds) for path, seconds in idle_s.items() if seconds > limit_s)
     listed = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in stalled)
     return f"stalled watch: no event or bookmark of {listed}" if stalled else ""
+
+
+def refused_paths(refusals: Mapping[str, str]) -> str:
+    """Return the watches that the API server refuses, with its error, by path; empty if there are none."""
+    listed = ", ".join(f"{_resource(path)} ({error})" for path, error in sorted(refusals.items()))
+    return f"the API server refuses to serve {listed}" if listed else ""
 
 
 def _resource(path: str) -> str:

@@ -174,18 +174,16 @@ class _GaugeCollector(Collector):
 
 
 def _watches_failing(errors: Mapping[str, str]) -> Metric:
-    """Return the number of failing watches by resource, 0 included."""
+    """Return the number of failing watches by resource and namespace, 0 included. The cluster has no namespace."""
     gauge = GaugeMetricFamily(
         f"{PREFIX}_watches_failing",
         "Watches (one per namespace if the operator is bound to namespaces) that fail and are retried.",
-        labels=("resource",),
+        labels=("resource", "namespace"),
     )
-    failing: dict[str, int] = {}
-    for path, error in errors.items():
-        resource = path.rpartition("/")[2]
-        failing[resource] = failing.get(resource, 0) + bool(error)
-    for resource, number in sorted(failing.items()):
-        gauge.add_metric((resource,), number)
+    for path, error in sorted(errors.items()):
+        prefix, _, resource = path.rpartition("/")
+        namespace = prefix.partition("/namespaces/")[2]
+        gauge.add_metric((resource, namespace), bool(error))
     return gauge
 
 

@@ -165,8 +165,8 @@ def test_metrics_export_counters_and_gauges():
     metrics.observe_loop_lag(0.3)
     lines = metrics.exposition().decode().splitlines()
     for line in (
-        'purpleflea_operator_watches_failing{resource="pods"} 1.0',
-        'purpleflea_operator_watches_failing{resource="statefulsets"} 0.0',
+        'purpleflea_operator_watches_failing{namespace="",resource="pods"} 1.0',
+        'purpleflea_operator_watches_failing{namespace="",resource="statefulsets"} 0.0',
         'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
         'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.25"} 0.0',

@@ -52,8 +52,10 @@ INSTALLED = (
         Reason.NOT_VISIBLE,
         {ConditionType.DATADOG_INSTALLED: "Unknown"},
         Severity.QUIET,
-        "The operator is bound to namespaces, or it cannot read the DaemonSet of the node agent.",
-        "Set the connection in `spec.datadog.connection`, or correct the DaemonSet.",
+        "The operator is bound to namespaces, the API server refuses the DaemonSets, or the operator "
+        "cannot read the DaemonSet of the node agent.",
+        "Set the connection in `spec.datadog.connection`, grant `list` and `watch` on `daemonsets` with "
+        "the chart's ClusterRole, or correct the DaemonSet.",
     ),
 )
 
@@ -171,8 +173,8 @@ TELEMETRY = (
         Reason.NOT_VISIBLE,
         {ConditionType.TELEMETRY_READY: "Unknown"},
         Severity.QUIET,
-        "The operator is bound to namespaces and cannot see the objects that would prove "
-        "the connection.",
+        "The operator is bound to namespaces, or the API server refuses nodes, pods or DaemonSets, so "
+        "the operator cannot see the objects that would prove the connection.",
         "`helm upgrade purpleflea-operator ... --set watchNamespaces=null`",
     ),
     explain(

@@ -120,6 +120,7 @@ class DatadogDiscovery:
             facts,
             untrusted=(*facts.untrusted, *extended),
             is_visible=nodes.scope.can_watch(resources.DAEMON_SET),
+            is_refused=nodes.hides_daemon_sets,
             is_extended=nodes.is_extended,
         )
         before = nodes.facts

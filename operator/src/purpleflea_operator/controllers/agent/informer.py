@@ -51,6 +51,8 @@ WATCHED = (
     resources.DAEMON_SET,
     *KINDS,
 )
+HIDDEN_IF_REFUSED = (resources.DAEMON_SET, resources.NODE, resources.POD)
+"""Kinds whose objects count as unknown if the API server refuses them for long. The connection of no agent changes."""
 # One watch for the pods of agents and of node agents, because a selector cannot combine two labels with "or".
 POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
@@ -105,7 +107,9 @@ class Informer:
         self._containment = Containment()
         self._is_started = False
         self._is_probing = False
-        self._nodes_recheck: asyncio.TimerHandle | None = None
+        self._rechecks: dict[ResourceKind, asyncio.TimerHandle] = {}
+        self._listed: set[ResourceKind] = set()
+        self._was_visible = nodes.is_visible
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def start(self) -> None:
@@ -171,6 +175,7 @@ class Informer:
 
     def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
         """Remove the objects that a complete list does not contain."""
+        self._listed.add(kind)
         for uid in self._cache.missing_in(
             kind, listing.uids, version=listing.version, namespace=listing.namespace
         ):
@@ -189,21 +194,27 @@ class Informer:
             else:
                 self._nodes.show(kind)
             self._discovery.invalidate()
-        if kind is not resources.NODE:
+        if kind not in HIDDEN_IF_REFUSED:
             return
-        # The cached nodes may be outdated, so conditions that depend on them become Unknown.
-        if self._nodes_recheck is not None:
-            self._nodes_recheck.cancel()
-        if status:
-            delay_s = timings.NODES_UNKNOWN_AFTER_S
-            self._nodes.hide(kind, after_s=delay_s)
-            loop = asyncio.get_running_loop()
-            # A moment later than the nodes count as unknown, because the two clocks differ.
-            self._nodes_recheck = loop.call_later(delay_s + 0.1, self._queue_all)
+        # The cached objects may be outdated, so conditions that depend on them become Unknown.
+        if kind in self._rechecks:
+            self._rechecks.pop(kind).cancel()
+        if not status:
+            self._nodes.show(kind)
+            self._on_visibility(kind)
             return
-        was_visible = self._nodes.is_visible
-        self._nodes.show(kind)
-        if not was_visible:
+        delay_s = timings.OBJECTS_UNKNOWN_AFTER_S if kind in self._listed else 0.0
+        self._nodes.hide(kind, after_s=delay_s)
+        loop = asyncio.get_running_loop()
+        # A moment later than the objects count as unknown, because the two clocks differ.
+        self._rechecks[kind] = loop.call_later(delay_s + 0.1, self._on_visibility, kind)
+
+    def _on_visibility(self, kind: ResourceKind) -> None:
+        """Queue all agents if the objects of a kind became known or unknown."""
+        if kind is resources.DAEMON_SET:
+            self._discovery.invalidate()
+        elif self._nodes.is_visible is not self._was_visible:
+            self._was_visible = self._nodes.is_visible
             self._queue_all()
 
     def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:

@@ -70,6 +70,8 @@ class NodeInventory:
         )
         self._clock = clock
         self._names: dict[ResourceKind, dict[str, str]] = defaultdict(dict)
+        self._by_name: dict[tuple[ResourceKind, str], str] = {}
+        """UID of the newest object with each name, other than of pods. An object can be recreated with its name."""
         self._versions: dict[str, int] = {}
         self._spaces: dict[str, str] = {}
         """Namespaces of the pods of node agents."""
@@ -100,7 +102,12 @@ class NodeInventory:
     @property
     def is_visible(self) -> bool:
         """True if nodes and the pods of node agents can be seen."""
-        return self._can_see(resources.NODE)
+        return self._can_see(resources.NODE) and self._can_see(resources.POD)
+
+    @property
+    def hides_daemon_sets(self) -> bool:
+        """True if the API server refuses the DaemonSets, other than because the operator is bound to namespaces."""
+        return self._is_hidden(resources.DAEMON_SET)
 
     @property
     def csi_driver(self) -> bool | None:
@@ -118,8 +125,10 @@ class NodeInventory:
         self._kept.clear()
 
     def _can_see(self, kind: ResourceKind) -> bool:
-        hidden_from = self._hidden_from.get(kind, math.inf)
-        return self.scope.can_watch(kind) and self._clock() < hidden_from
+        return self.scope.can_watch(kind) and not self._is_hidden(kind)
+
+    def _is_hidden(self, kind: ResourceKind) -> bool:
+        return self._clock() >= self._hidden_from.get(kind, math.inf)
 
     @property
     def is_extended(self) -> bool:
@@ -196,6 +205,8 @@ class NodeInventory:
         if version < self._tombstones.get(uid, 0) or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
+        if kind is not resources.POD and not self._claim_name(kind, name, uid):
+            return None
         if kind is resources.POD:
             item, namespace = node_agent_pod(manifest), text(metadata.get("namespace"))
             self._spaces[uid] = namespace
@@ -216,6 +227,14 @@ class NodeInventory:
         self._drivers.add(name)
         return InventoryChange(everywhere=True) if is_new and name == CSI_DRIVER else None
 
+    def _claim_name(self, kind: ResourceKind, name: str, uid: str) -> bool:
+        """Return whether an object is the newest one with its name, and record it."""
+        other = self._by_name.get((kind, name), uid)
+        if self._versions.get(other, 0) > self._versions[uid]:
+            return False
+        self._by_name[kind, name] = uid
+        return True
+
     def delete(self, kind: ResourceKind, uid: str, *, version: int = 0) -> InventoryChange | None:
         """Remove an object; returns None if the change affects no agent."""
         # The response to a list that is in flight can still contain the object. UIDs are never used again, but a watch
@@ -225,6 +244,9 @@ class NodeInventory:
             self._tombstones.pop(next(iter(self._tombstones)))
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
+        if kind is not resources.POD and self._by_name.get((kind, name)) != uid:
+            return None
+        self._by_name.pop((kind, name), None)
         self._spaces.pop(uid, None)
         if kind is resources.POD:
             if uid in self._untrusted_extended:

@@ -1,7 +1,7 @@
 """Cache of the PurpleFleaObservability resources. It decides which watch events need a pass.
 
 A change of only the status needs no pass, because the operator itself wrote it. A deleted resource leaves a tombstone,
-because a list that was read before the deletion, or the response to a write, can be processed after it.
+because a list that was in flight or the response to a write can arrive after the DELETED event.
 """
 
 from collections import OrderedDict
@@ -12,10 +12,10 @@ from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.parsing import Manifest, resource_version
 
-Resource = dict[str, Any]
-
 MAX_TOMBSTONES = 1_000
 """Number of deleted resources that are remembered. Their late versions arrive within seconds."""
+
+Resource = dict[str, Any]
 
 
 class ResourceCache:
@@ -25,7 +25,7 @@ class ResourceCache:
         self._resources: dict[NamespacedName, Resource] = {}
         self._observed: dict[NamespacedName, tuple[Any, ...]] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
-        """UIDs of resources that were deleted. They never return."""
+        """UIDs of deleted resources. They are never used again."""
 
     def __iter__(self) -> Iterator[NamespacedName]:
         """Iterate over all names, sorted."""
@@ -58,7 +58,7 @@ class ResourceCache:
         return previous != relevant
 
     def store(self, manifest: Manifest) -> None:
-        """Store a version, unless a newer one is stored, or the resource was deleted."""
+        """Store a version, unless a newer one is stored or the resource is deleted."""
         if manifest["metadata"]["uid"] in self._gone:
             return
         key = _key(manifest)
@@ -70,7 +70,7 @@ class ResourceCache:
 
     def delete(self, key: NamespacedName, uid: str) -> None:
         """Delete a resource, unless another resource with the same name has replaced it."""
-        self._bury(uid)
+        self._mark_deleted(uid)
         stored = self._resources.get(key)
         if stored is not None and stored["metadata"]["uid"] == uid:
             self._delete(key)
@@ -85,11 +85,11 @@ class ResourceCache:
             and listing.namespace in ("", key.namespace)
         ]
         for key in gone:
-            self._bury(self._resources[key]["metadata"]["uid"])
+            self._mark_deleted(self._resources[key]["metadata"]["uid"])
             self._delete(key)
         return gone
 
-    def _bury(self, uid: str) -> None:
+    def _mark_deleted(self, uid: str) -> None:
         self._gone[uid] = None
         self._gone.move_to_end(uid)
         if len(self._gone) > MAX_TOMBSTONES:

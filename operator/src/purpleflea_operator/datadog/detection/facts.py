@@ -144,6 +144,8 @@ class DatadogFacts:
     """True if Datadog's CSI driver is registered; None if the operator cannot see CSI drivers."""
     is_visible: bool = True
     """True if the operator can see DaemonSets."""
+    is_refused: bool = False
+    """True if the API server refuses the DaemonSets, so the node agents may have changed or may exist unseen."""
     is_extended: bool = False
     """True if there are node agents of an ExtendedDaemonSet. Their pods are visible, but not their settings."""
 
@@ -153,7 +155,9 @@ class DatadogFacts:
     @property
     def are_complete(self) -> bool:
         """Return True if an empty list of node agents proves that there is no trusted node agent."""
-        return self.is_visible and not self.is_extended and not self.unreadable
+        return not (
+            not self.is_visible or self.is_refused or self.is_extended or bool(self.unreadable)
+        )
 
     @property
     def node_agent(self) -> NodeAgent | None:

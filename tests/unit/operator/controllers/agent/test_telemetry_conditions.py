@@ -310,6 +310,15 @@ def test_an_extended_daemon_set_is_reported_as_unknown(wanted, words):
     assert words in telemetry_ready(observed).message
 
 
+@pytest.mark.parametrize("agents", [[], [helm(**OPEN)]], ids=["none known", "known"])
+def test_refused_daemon_sets_are_unknown_with_the_missing_right(agents):
+    observed = with_telemetry(datadog=replace(datadog_facts(agents, {}), is_refused=True))
+    installed = datadog_installed(observed)
+    assert (installed.status, installed.reason) == ("Unknown", "NotVisible")
+    assert "Grant list and watch on daemonsets" in installed.message
+    assert not observed.datadog.are_complete
+
+
 def test_other_node_agents_are_named():
     others = [helm(f"{letter}-datadog", **OPEN) for letter in "abcdef"]
     assert datadog_installed(with_telemetry(*others)).message.endswith(

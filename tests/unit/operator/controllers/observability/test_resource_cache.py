@@ -81,18 +81,23 @@ def test_a_list_deletes_absent_resources_but_not_newer_ones():
     assert resources.get(KEY) is None
 
 
-@pytest.mark.parametrize("late", ["observe", "store"])
-@pytest.mark.parametrize("is_pruned", [False, True], ids=["DELETED", "list"])
-def test_a_late_version_of_a_deleted_resource_is_ignored(late, is_pruned):
+LATE = [a_resource(1), a_resource(4), a_resource(6, deletionTimestamp="now")]
+
+
+@pytest.mark.parametrize("late", LATE, ids=["first", "older", "after the deletion"])
+@pytest.mark.parametrize("how", ["event", "list", "unknown before"])
+@pytest.mark.parametrize("into", ["observe", "store"])
+def test_a_late_version_does_not_restore_a_deleted_resource(how, late, into):
     resources = ResourceCache()
-    resources.observe(a_resource(1))
-    if is_pruned:
+    if how != "unknown before":
+        resources.observe(a_resource(4))
+    if how == "list":
         resources.prune(Listing(uids=frozenset(), version=5))
     else:
         resources.delete(KEY, "a")
-    assert not getattr(resources, late)(a_resource(2))
-    assert list(resources) == []
-    assert resources.observe(a_resource(6, uid="b"))
+    assert not getattr(resources, into)(late)
+    assert resources.get(KEY) is None
+    assert resources.observe(a_resource(9, uid="b"))
 
 
 def test_the_number_of_tombstones_is_limited(monkeypatch):
@@ -100,4 +105,4 @@ def test_the_number_of_tombstones_is_limited(monkeypatch):
     resources = ResourceCache()
     for uid in "abc":
         resources.delete(KEY, uid)
-    assert [uid for uid in "abc" if not resources.observe(a_resource(1, uid=uid))] == ["b", "c"]
+    assert [uid for uid in "abc" if resources.observe(a_resource(uid=uid))] == ["a"]

@@ -19,6 +19,8 @@ INSTALL = (
     "--set datadog.dogstatsd.useHostPort=true --set datadog.apm.portEnabled=true --set datadog.logs.enabled=true"
 )
 
+GRANT = "helm upgrade purpleflea-operator charts/purpleflea-operator --namespace purpleflea-system --reuse-values"
+
 NO_EXTENDED = (
     "helm upgrade datadog-operator datadog/datadog-operator --reuse-values "
     "--set-string supportExtendedDaemonset=false"

@@ -35,6 +35,13 @@ def datadog_installed(observed: ObservedState) -> Finding:
     """Return DatadogInstalled."""
     kind, facts = ConditionType.DATADOG_INSTALLED, observed.datadog
     node_agent = facts.node_agent
+    if facts.is_refused:
+        message = (
+            "the API server refuses the list or the watch of the DaemonSets, so changes of the node agents are unknown "
+            "and agents keep their connection. Grant list and watch on daemonsets (apps) with the chart's ClusterRole: "
+            f"{remedies.GRANT}"
+        )
+        return finding(kind, Reason.NOT_VISIBLE, message)
     if node_agent is None:
         return _not_installed(observed)
     if not node_agent.is_for_linux:
@@ -227,8 +234,9 @@ def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | No
         message = f"not every pod of the node agent is ready. To list them: {remedies.list_pods(node_agent)}"
         return _telemetry(Reason.NODE_AGENT_NOT_READY, message)
     message = (
-        "the operator cannot see nodes, so it is unknown whether each node has a node agent. "
-        "Bind the operator to the whole cluster (chart value watchNamespaces) with the chart's ClusterRole"
+        "the operator cannot see nodes or pods, so it is unknown whether each node has a node agent. "
+        "Bind the operator to the whole cluster (chart value watchNamespaces) with the chart's ClusterRole, "
+        "which has list and watch on nodes and pods"
     )
     return _telemetry(Reason.NOT_VISIBLE, message)
 
