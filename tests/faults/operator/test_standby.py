@@ -92,6 +92,13 @@ def test_a_stop_in_an_outdated_spec_only_halts():
     assert outcome.final_mode == "Active"
 
 
+@pytest.mark.parametrize("failing", [Failing(HALTS, late_s=3), Failing(HALTS, ALL, status=403)])
+def test_a_halt_that_is_not_confirmed_replaces_no_stop_that_the_standby_has_not_received(failing):
+    outcome = takeover_with_outdated_caches(nothing, stop_by_halt, "configmaps", failing)
+    assert set(outcome.modes) == {"Stopped-flatten"}
+    assert set(outcome.replicas) == {0}
+
+
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("verbs", [("list",), ALL], ids="-".join)
 def test_an_outdated_halt_never_weakens_a_stop(verbs, status):
