@@ -42,7 +42,8 @@ test-unit: setup ## Run the tests that need no cluster and no server (about a mi
 		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
 test-wire: setup ## Run operator and client against a fake API server, the tests of that server, and a selection of the fault matrix
-	@$(PYTEST) $(PROCESSES) tests/wire tests/faults/operator
+	@$(PYTEST) $(PROCESSES) tests/wire
+	@$(PYTEST) $(PROCESSES) tests/faults/operator
 
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox

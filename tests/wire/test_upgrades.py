@@ -38,6 +38,10 @@ def waits(server, name):
     return condition(server, name, "Progressing").get("reason") == "OperatorUpgrade"
 
 
+def announced(server):
+    return [item for item in server.objects("Event") if item["reason"] == "OperatorUpgrade"]
+
+
 def images(server):
     return Counter(pod["spec"]["containers"][0]["image"] for pod in server.objects("Pod"))
 
@@ -107,8 +111,10 @@ def test_an_upgrade_restarts_a_percentage_of_the_agents_at_a_time(
         assert images(server)[OLD] > 0
         new_pods_wait(*(f"{name}-0" for name in names))
         server.wait_until(lambda: all(is_settled(server, name) for name in names), timeout=60)
+        # An Event is sent after the status.
+        server.wait_until(lambda: len(announced(server)) >= 20)
     assert images(server) == {NEW: 20}
-    events = [item for item in server.objects("Event") if item["reason"] == "OperatorUpgrade"]
+    events = announced(server)
     assert len(events) == 20
     assert any("18 more agents" in item["message"] for item in events)
     found = writes(server)
@@ -334,4 +340,4 @@ def test_a_drifted_template_is_repaired_at_once(server, an_operator, a_fleet):
                 == 30
             )
         )
-    assert not [item for item in server.objects("Event") if item["reason"] == "OperatorUpgrade"]
+    assert announced(server) == []
