@@ -43,7 +43,7 @@ test-unit: setup ## Run the tests that need no cluster and no server (about a mi
 
 test-wire: setup ## Run operator and client against a fake API server, the tests of that server, and a selection of the fault matrix
 	@$(PYTEST) $(PROCESSES) tests/wire
-	@$(PYTEST) $(PROCESSES) tests/faults/operator
+	@$(PYTEST) tests/faults/operator
 
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
