@@ -3,7 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 SANDBOX := $(PY) -m purpleflea_sandbox
-PYTEST := $(PY) -m pytest -q
+# The profile of Hypothesis repeats the same examples, so that a run does not fail by chance.
+PYTEST := $(PY) -m pytest -q --hypothesis-profile=ci
 # A separate environment, because Datadog's base classes for checks pin versions that conflict with ours. It has ddtrace too.
 CHECK_PYTEST := .venv-check/bin/python -m pytest -q
 # Tiers that wait more than they compute run in several processes.

@@ -73,6 +73,16 @@ def a_mark(version="1.0.0", **changes):
     return DeploymentMark(**{"version": version, "id": f"id-of-{version}", "span": SPAN, **changes})
 
 
+def test_a_version_stays_until_its_last_agent_is_deleted():
+    index = RolloutIndex()
+    for item in (a_workload("one"), a_workload("two")):
+        index.upsert(item)
+    index.delete("uid-one")
+    assert view_of(index).complete == (Rollout(version="1.0.0", agents=("trading/two",)),)
+    index.delete("uid-two")
+    assert view_of(index).wanted == frozenset()
+
+
 def test_a_version_is_complete_if_all_pods_of_all_its_agents_run_it():
     versions = view(a_workload("one"), a_workload("two"), a_workload("three", "2.0.0"))
     assert versions.wanted == {"1.0.0", "2.0.0"}
