@@ -83,8 +83,8 @@ def test_results_of_make_are_received_if_a_key_is_set(
     (tmp_path / "test_three.py").write_text(TESTS)
     environment = ci_environment(running)
     line = recipe(repository, environment)
-    assert line.endswith(" tests/wire tests/faults/operator"), line
-    command = line.replace("tests/wire tests/faults/operator", shlex.quote(str(tmp_path)))
+    assert line.endswith(" tests/wire"), line
+    command = line.replace("tests/wire", shlex.quote(str(tmp_path)))
     command = command.replace(".venv/bin/python", shlex.quote(sys.executable))
     done = subprocess.run(
         ["sh", "-c", f"{command} -p no:cacheprovider -c {repository / 'pyproject.toml'}"],
