@@ -284,7 +284,9 @@ def test_a_settings_change_needs_two_workload_writes_and_a_status(kept, sandbox,
         if item.is_write and item.resource not in ("leases", "events") and item.code != 409
     )
     statuses = writes.pop("purplefleaagents/status")
-    figures["writes of a change of settings"] = f"{dict(writes)}, {statuses} statuses in {took:.0f} s"
+    figures["writes of a change of settings"] = (
+        f"{dict(writes)}, {statuses} statuses in {took:.0f} s"
+    )
     # One pod tries the template, and then the other gets it.
     assert writes == {"statefulsets": 2}
     # During a long rollout the status is updated at most once per interval.
