@@ -20,6 +20,7 @@ from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABAND
 from purpleflea_agent.trading.order_manager import MAX_RESTING, OrderManager
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Endpoints, Risk
+from support.agent_parts import ANSWER_TIMEOUT_S
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink, Point
@@ -81,7 +82,7 @@ async def parts(
         Endpoints(**exchange.endpoints),
         key_file=KeyFile(folder.key_file),
         agent_id="momentum-0",
-        timeout=httpx.Timeout(0.4),
+        timeout=httpx.Timeout(ANSWER_TIMEOUT_S),
     )
     journal = Journal(folder.state, clock=clock)
     account = Account(

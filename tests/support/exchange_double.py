@@ -23,7 +23,6 @@ from support.waiting import wait_for
 
 KEY = "pf_paper_0123456789abcdef0123456789abcdef"
 RISING = tuple(str(60000 + 100 * step) for step in range(50))
-FALLING = tuple(str(60000 - 100 * step) for step in range(50))
 START_CASH = Decimal(10000)
 
 

@@ -13,7 +13,7 @@ DELETED event and would otherwise add the object again, with no later event to r
 import json
 import sys
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple, NewType
 
@@ -22,14 +22,13 @@ import orjson
 from purpleflea_contract import kubernetes
 from purpleflea_operator.kube import managed_fields
 from purpleflea_operator.kube.resources import AGENT, CHILDREN, ResourceKind
+from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 Uid = NewType("Uid", str)
 
 _CHILDREN = frozenset(kind.kind for kind in CHILDREN)
 
-MAX_TOMBSTONES = 10_000
-"""Number of deleted objects that are remembered. A response is late by seconds, so older tombstones are not needed."""
 _WINDOW = 15
 """Base-2 logarithm of the window of the compression; a longer dictionary has no effect."""
 _POOR = 4
@@ -119,23 +118,27 @@ class ObjectCache:
         self._names: dict[str, tuple[NamespacedName, ...]] = {}
         """The agents with each name, in all namespaces."""
         self._compressors: dict[str, _Compressor] = defaultdict(_Compressor)
-        self._tombstones: OrderedDict[Uid, int] = OrderedDict()
+        self._tombstones = Tombstones()
 
     def is_outdated(self, manifest: Manifest) -> bool:
         """Return True if a newer version or the deletion of this object is known."""
         uid = Uid(manifest["metadata"]["uid"])
         known = self._objects[manifest["kind"]].get(uid)
         version = _version(manifest)
-        return self._is_deleted(uid, version) or (known is not None and version < known.version)
+        return self._tombstones.covers(uid, version) or (
+            known is not None and version < known.version
+        )
 
     def put(self, manifest: Manifest) -> bool:
         """Store `manifest`. Return False if this or a newer version is known, or the object is deleted."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)
-        if self._is_deleted(uid, version) or (known is not None and version <= known.version):
+        if self._tombstones.covers(uid, version) or (
+            known is not None and version <= known.version
+        ):
             return False
-        self._tombstones.pop(uid, None)
+        self._tombstones.discard(uid)
         owner = self._shared(owner_of(manifest))
         entry = _Entry(version, sys.intern(manifest["metadata"].get("namespace", "")), owner)
         self._compressors[kind].store(entry, _dumped(_strip(manifest)))
@@ -146,9 +149,6 @@ class ObjectCache:
             by_owner = self._by_owner[kind]
             by_owner[owner] = (*by_owner.get(owner, ()), uid)
         return True
-
-    def _is_deleted(self, uid: Uid, version: int) -> bool:
-        return version < self._tombstones.get(uid, 0)
 
     def _shared(self, owner: NamespacedName | None) -> NamespacedName | None:
         if owner is None or owner in self._owners:
@@ -173,10 +173,7 @@ class ObjectCache:
         A watch with a selector also reports an object as deleted if its labels do not match any more. Such an object is
         not older than `version`, the version of the event, but a deleted one is. Without a version, the object is gone.
         """
-        self._tombstones[Uid(uid)] = version or sys.maxsize
-        self._tombstones.move_to_end(Uid(uid))
-        if len(self._tombstones) > MAX_TOMBSTONES:
-            self._tombstones.popitem(last=False)
+        self._tombstones.add(uid, version=version)
         return self.drop(kind, uid)
 
     def missing_in(

@@ -7,7 +7,6 @@ namespaces are left out, because any user who may create pods can set their labe
 """
 
 import math
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +30,9 @@ from purpleflea_operator.datadog.detection.placement import Node, Placement, nod
 from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import Listing
-from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
+from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, resource_version, text
 
@@ -75,8 +75,7 @@ class NodeInventory:
         self._versions: dict[str, int] = {}
         self._spaces: dict[str, str] = {}
         """Namespaces of the pods of node agents."""
-        self._tombstones: dict[str, int] = {}
-        """Versions of deleted objects, by UID."""
+        self._tombstones = Tombstones()
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
         self._drivers: set[str] = set()
@@ -202,7 +201,7 @@ class NodeInventory:
         metadata = manifest["metadata"]
         uid, name = metadata["uid"], metadata["name"]
         version = resource_version(metadata.get("resourceVersion"))
-        if version < self._tombstones.get(uid, 0) or version < self._versions.get(uid, 0):
+        if self._tombstones.covers(uid, version) or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
         if kind is not resources.POD and not self._claim_name(kind, name, uid):
@@ -239,9 +238,7 @@ class NodeInventory:
         """Remove an object; returns None if the change affects no agent."""
         # The response to a list that is in flight can still contain the object. UIDs are never used again, but a watch
         # also reports an object as deleted if its labels do not match any more, and they can match again.
-        self._tombstones[uid] = version or sys.maxsize
-        if len(self._tombstones) > MAX_TOMBSTONES:
-            self._tombstones.pop(next(iter(self._tombstones)))
+        self._tombstones.add(uid, version=version)
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
         if kind is not resources.POD and self._by_name.get((kind, name)) != uid:

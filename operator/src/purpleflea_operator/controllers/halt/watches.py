@@ -4,19 +4,16 @@ The module answers only for reads. An agent whose halts cannot be read must not 
 not read may select it.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from purpleflea_operator import timings
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.resources import HALT
+from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.runtime.lifecycle import UPGRADE
-
-MAX_TOMBSTONES = 10_000
-"""Number of deleted halts that are remembered. Their late events arrive within seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +43,7 @@ class HaltReads:
         self._clock = clock
         self._listings: dict[str, Listing] = {}
         """The last complete list, by namespace."""
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        """UIDs of halts that were deleted. They never return."""
+        self._tombstones = Tombstones()
         self._readable_s = float("-inf")
         """Monotonic time from which the events that a refused watch missed have been received."""
 
@@ -90,16 +86,13 @@ class HaltReads:
 
     def mark_deleted(self, uid: str) -> None:
         """Remember that a halt was deleted, because an older event or list of it may arrive later."""
-        self._gone[uid] = None
-        self._gone.move_to_end(uid)
-        if len(self._gone) > MAX_TOMBSTONES:
-            self._gone.popitem(last=False)
+        self._tombstones.add(uid)
 
     def is_outdated(self, namespace: str, uid: str, version: int) -> bool:
         """Return whether a version of a halt is from before its deletion, which a later event or list may contain."""
         listing = self._listings.get("", self._listings.get(namespace))
         is_missing = listing is not None and uid not in listing.uids and version <= listing.version
-        return is_missing or uid in self._gone
+        return is_missing or self._tombstones.covers(uid)
 
     def _names(self, namespace: str) -> set[str]:
         """Return the watches that report halts of agents in a namespace."""

@@ -4,16 +4,13 @@ A change of only the status needs no pass, because the operator itself wrote it.
 because a list that was in flight or the response to a write can arrive after the DELETED event.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.parsing import Manifest, resource_version
-
-MAX_TOMBSTONES = 1_000
-"""Number of deleted resources that are remembered. Their late versions arrive within seconds."""
 
 Resource = dict[str, Any]
 
@@ -24,8 +21,7 @@ class ResourceCache:
     def __init__(self) -> None:
         self._resources: dict[NamespacedName, Resource] = {}
         self._observed: dict[NamespacedName, tuple[Any, ...]] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        """UIDs of deleted resources. They are never used again."""
+        self._tombstones = Tombstones()
 
     def __iter__(self) -> Iterator[NamespacedName]:
         """Iterate over all names, sorted."""
@@ -49,7 +45,7 @@ class ResourceCache:
         It is compared with the last observed manifest, not with the stored one. The response to a write may have
         stored the same change before, without a pass.
         """
-        if manifest["metadata"]["uid"] in self._gone:
+        if self._tombstones.covers(manifest["metadata"]["uid"]):
             return False
         self.store(manifest)
         key, relevant = _key(manifest), _relevant(manifest)
@@ -59,7 +55,7 @@ class ResourceCache:
 
     def store(self, manifest: Manifest) -> None:
         """Store a version, unless a newer one is stored or the resource is deleted."""
-        if manifest["metadata"]["uid"] in self._gone:
+        if self._tombstones.covers(manifest["metadata"]["uid"]):
             return
         key = _key(manifest)
         stored = self._resources.get(key)
@@ -70,7 +66,7 @@ class ResourceCache:
 
     def delete(self, key: NamespacedName, uid: str) -> None:
         """Delete a resource, unless another resource with the same name has replaced it."""
-        self._mark_deleted(uid)
+        self._tombstones.add(uid)
         stored = self._resources.get(key)
         if stored is not None and stored["metadata"]["uid"] == uid:
             self._delete(key)
@@ -85,15 +81,9 @@ class ResourceCache:
             and listing.namespace in ("", key.namespace)
         ]
         for key in gone:
-            self._mark_deleted(self._resources[key]["metadata"]["uid"])
+            self._tombstones.add(self._resources[key]["metadata"]["uid"])
             self._delete(key)
         return gone
-
-    def _mark_deleted(self, uid: str) -> None:
-        self._gone[uid] = None
-        self._gone.move_to_end(uid)
-        if len(self._gone) > MAX_TOMBSTONES:
-            self._gone.popitem(last=False)
 
     def _delete(self, key: NamespacedName) -> None:
         del self._resources[key]

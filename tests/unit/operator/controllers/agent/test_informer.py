@@ -16,7 +16,8 @@ from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE
-from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, ObjectCache
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.tombstones import MAX_TOMBSTONES
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.runtime.workqueue import WorkQueue

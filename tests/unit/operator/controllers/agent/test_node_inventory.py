@@ -13,7 +13,8 @@ from purpleflea_operator.datadog.detection.placement import ANYWHERE, Placement
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import Listing
-from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.tombstones import MAX_TOMBSTONES
 from purpleflea_operator.kube.watch_scope import WatchScope
 from support.builders import a_pod
 from support.installations import a_node, a_node_agent, helm

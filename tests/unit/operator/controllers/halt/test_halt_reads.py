@@ -5,10 +5,9 @@ import time
 import pytest
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.halt import watches
 from purpleflea_operator.controllers.halt.controller import HaltController
 from purpleflea_operator.controllers.halt.watches import HaltReads, HaltScope
-from purpleflea_operator.kube import resources
+from purpleflea_operator.kube import resources, tombstones
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
@@ -181,7 +180,7 @@ async def test_an_older_version_does_not_replace_a_newer_one(halts):
 
 
 def test_the_number_of_tombstones_is_limited(monkeypatch):
-    monkeypatch.setattr(watches, "MAX_TOMBSTONES", 2)
+    monkeypatch.setattr(tombstones, "MAX_TOMBSTONES", 2)
     found = Setting()
     for uid in "abc":
         found.reads.mark_deleted(uid)

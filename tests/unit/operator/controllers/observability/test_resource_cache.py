@@ -1,7 +1,7 @@
 import pytest
 
-from purpleflea_operator.controllers.observability import resource_cache
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.kube import tombstones
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 
@@ -101,7 +101,7 @@ def test_a_late_version_does_not_restore_a_deleted_resource(how, late, into):
 
 
 def test_the_number_of_tombstones_is_limited(monkeypatch):
-    monkeypatch.setattr(resource_cache, "MAX_TOMBSTONES", 2)
+    monkeypatch.setattr(tombstones, "MAX_TOMBSTONES", 2)
     resources = ResourceCache()
     for uid in "abc":
         resources.delete(KEY, uid)
