@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.dialects import DIALECTS
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.settings import Environment, read_settings
-from purpleflea_agent.telemetry import metrics
 from purpleflea_agent.trading import strategies
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.escrows import EscrowManager
@@ -27,6 +24,9 @@ from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract import quantities
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.settings import Environment, read_settings
+from purpleflea_sdk.telemetry import metrics
 
 logger = logging.getLogger("purpleflea.agent")
 

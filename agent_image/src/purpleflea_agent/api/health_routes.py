@@ -15,9 +15,9 @@ from purpleflea_agent.api.order_routes import order_answer
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.application import Application
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.telemetry import drop_counters, metrics
 from purpleflea_contract import quantities
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_sdk.telemetry import drop_counters, metrics
 
 METRICS_EXAMPLE = """\
 # HELP agent_positions_open_count Open positions of the market.

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import NoReturn
 
-from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal.orders import OrderEntry
-from purpleflea_agent.telemetry import logs, metrics
 from purpleflea_agent.trading import order_execution
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
@@ -31,6 +29,8 @@ from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events, quantities
 from purpleflea_contract.settings import Risk, TradingSettings
+from purpleflea_sdk.control import ControlFile, SendBlocked
+from purpleflea_sdk.telemetry import logs, metrics
 
 MAX_UNKNOWN, MAX_RESTING, MAX_GIVEN_UP = 10, 5, 3
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""

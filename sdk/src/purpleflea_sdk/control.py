@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from purpleflea_agent.telemetry import logs
 from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_contract.events import CONTROL_CHANGED
+from purpleflea_sdk.telemetry import logs
 
 POLL_INTERVAL_S = 0.25
 ACKNOWLEDGE_WAIT_S = 1.0
