@@ -15,6 +15,7 @@ PAGES = (
         "docs/observability.md",
         "docs/bring-your-own-agent.md",
         "docs/strategies.md",
+        "docs/own-trading-agent.md",
         "docs/published-page.md",
     ),
 )

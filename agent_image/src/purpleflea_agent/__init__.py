@@ -1,15 +1,18 @@
 """The instrumented Purple Flea trading agent.
 
-Its library for agents that other teams write is the distribution purpleflea-sdk: the names below are those of
-purpleflea_sdk. The order manager, the journal and the port of the exchange are public too: see the modules `trading`,
-`journal` and `exchange`. All other modules may change. Importing the package has no effects.
+The library for agents that other teams write is purpleflea_sdk; its names here are those of version 0.1. `open_trading`
+gives such an agent our orders, limits and journal; the names of the packages `trading`, `journal` and `exchange` are
+public too. All other modules may change. Importing the package has no effects.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 import purpleflea_sdk
 
 if TYPE_CHECKING:
+    from purpleflea_agent.own_agents import open_trading
+    from purpleflea_agent.parts import TradingParts
     from purpleflea_sdk import (
         Agent,
         ControlFile,
@@ -27,9 +30,11 @@ __all__ = [
     "Agent",
     "ControlFile",
     "SendBlocked",
+    "TradingParts",
     "exit_within",
     "logs",
     "metrics",
+    "open_trading",
     "read_environment",
     "read_settings",
     "serve",
@@ -37,8 +42,13 @@ __all__ = [
 ]
 
 
+_TRADING = {"TradingParts": "parts", "open_trading": "own_agents"}
+
+
 def __getattr__(name: str) -> object:
     """Import a public name at its first use."""
+    if name in _TRADING:
+        return getattr(importlib.import_module(f"{__name__}.{_TRADING[name]}"), name)
     if name in __all__:
         return getattr(purpleflea_sdk, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

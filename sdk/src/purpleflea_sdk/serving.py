@@ -14,13 +14,13 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol, TypeGuard, cast
 
 from purpleflea_contract import routes
-from purpleflea_contract.control import Acknowledgement
 from purpleflea_contract.settings import Settings
-from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.control import ControlFile, Drain
 from purpleflea_sdk.exit_deadline import exit_within
 from purpleflea_sdk.http import listener, plain_server
 from purpleflea_sdk.http.response import Response
@@ -51,6 +51,9 @@ class Agent:
         """Set it to a reason to fail the readiness probe, such as an exchange that does not answer."""
         self.left_undone: str | None = None
         """Set it to the orders that are still open: a halt is not reported as drained until it is None again."""
+        self.drain: Callable[[], Awaitable[Drain]] | None = None
+        """Set it to a function that reports the work in progress, if a text is not enough. It runs for each
+        acknowledgement of the mode."""
         self._stopping = threading.Event()
         self._wakeup: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -186,13 +189,15 @@ class _Process:
         """Describe why the process does not work; None if it does."""
         return None if self.death is None else f"the agent's function ended: {self.death}"
 
-    def acknowledgement(self) -> Acknowledgement:
-        """Return the answer to the operator."""
+    async def drain(self) -> Drain:
+        """Report the work in progress."""
         agent = self.agent
-        return agent.control.acknowledged(
-            at_rest=agent.control.is_halted and agent.left_undone is None,
-            left_undone=agent.left_undone if agent.control.is_halted else None,
-        )
+        drain = await agent.drain() if agent.drain is not None else Drain(is_drained=True)
+        if agent.left_undone is None:
+            return drain
+        texts = (drain.left_undone, agent.left_undone if agent.control.is_halted else None)
+        text = "; ".join(text for text in texts if text) or None
+        return replace(drain, is_drained=False, left_undone=text)
 
     async def answer(self, path: str, accept: str) -> Response | None:
         """Return the response of a path that the operator needs; None for any other path."""
@@ -203,9 +208,8 @@ class _Process:
                 halted = self.agent.control.is_halted
                 return _probe(self.problem() or (None if halted else self.agent.not_ready))
             case routes.CONTROL.path:
-                self.agent.control.refresh()
-                await self.agent.control.wait_until_applied()
-                return Response(status=200, body=self.acknowledgement().model_dump_json().encode())
+                acknowledgement = await self.agent.control.acknowledge(self.drain)
+                return Response(status=200, body=acknowledgement.model_dump_json().encode())
             case routes.STATUS.path:
                 return Response.of_json(self._status())
             case routes.METRICS.path:
