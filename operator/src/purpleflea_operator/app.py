@@ -228,7 +228,7 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts, observability))
 
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
@@ -357,11 +357,11 @@ class _Operator:
             ),
         )
 
-    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
-        elector = self._elector
-
+    def _gauge_sources(
+        self, totals: FleetTotals, restarts: RestartBudget, observability: ObservabilityController
+    ) -> GaugeSources:
         def is_leading() -> bool:
-            return elector is None or elector.is_leading
+            return self._elector is None or self._elector.is_leading
 
         return GaugeSources(
             is_leading=is_leading,
@@ -373,9 +373,8 @@ class _Operator:
             agents=lambda: len(totals) if is_leading() else 0,
             conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            replicas=lambda: (
-                (totals.replicas, totals.ready, totals.observed) if is_leading() else (0, 0, 0)
-            ),
+            fleets=lambda: totals.fleets(observability.fleets(), _now()) if is_leading() else {},
+            replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
         )
 
     async def _connect_cluster(
