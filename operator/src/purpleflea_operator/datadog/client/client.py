@@ -12,6 +12,7 @@ from purpleflea_operator.datadog.client.deployment_events import (
     DeploymentEvents,
     HttpDeploymentEvents,
 )
+from purpleflea_operator.datadog.client.downtimes import Downtimes, HttpDowntimes
 from purpleflea_operator.datadog.client.models import (
     READABLE_KINDS,
     Inventory,
@@ -44,6 +45,10 @@ class DatadogClient(Protocol):
     def deployment_events(self) -> DeploymentEvents:
         """Endpoints for deployments."""
 
+    @property
+    def downtimes(self) -> Downtimes:
+        """Endpoints for downtimes."""
+
     async def validate(self) -> None:
         """Check both keys. Raises Forbidden if Datadog rejects them."""
 
@@ -69,6 +74,7 @@ class HttpDatadogClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.deployment_events: DeploymentEvents = HttpDeploymentEvents(transport)
+        self.downtimes: Downtimes = HttpDowntimes(transport)
 
     async def validate(self) -> None:
         """Check both keys."""
