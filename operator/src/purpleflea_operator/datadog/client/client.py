@@ -19,7 +19,7 @@ from purpleflea_operator.datadog.client.models import (
     ListFilter,
     RemoteObject,
 )
-from purpleflea_operator.datadog.client.transport import Transport
+from purpleflea_operator.datadog.client.transport import Transport, readable
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 SCANNER = "/api/v2/sensitive-data-scanner/config"
@@ -92,7 +92,8 @@ class HttpDatadogClient:
             answer = await self._transport.request("GET", _path(kind, identifier))
         except errors.DatadogNotFound:
             return None
-        return _remote_object(kind, identifier, answer)
+        with readable():
+            return _remote_object(kind, identifier, answer)
 
     async def create(self, kind: ObjectKind, body: Body) -> RemoteObject:
         """Create an object."""
@@ -100,14 +101,16 @@ class HttpDatadogClient:
             _path(kind, _name(kind, body)) if kind is ObjectKind.METRIC_TAGS else COLLECTIONS[kind]
         )
         answer = await self._transport.request("POST", path, body=body)
-        return _remote_object(kind, _name(kind, body), answer)
+        with readable():
+            return _remote_object(kind, _name(kind, body), answer)
 
     async def update(self, kind: ObjectKind, identifier: str, body: Body) -> RemoteObject:
         """Update an object."""
         method = "PATCH" if kind in PATCHED_KINDS else "PUT"
         update = models.update_body(kind, identifier, body)
         answer = await self._transport.request(method, _path(kind, identifier), body=update)
-        return _remote_object(kind, identifier, answer)
+        with readable():
+            return _remote_object(kind, identifier, answer)
 
     async def delete(self, kind: ObjectKind, identifier: str) -> None:
         """Delete an object."""
