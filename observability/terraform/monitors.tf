@@ -5,7 +5,7 @@ resource "datadog_monitor" "drawdown" {
   type     = "query alert"
   priority = 1
   query    = "max(last_${var.drawdown.window}):max:agent.risk.max_drawdown_pct{env:${var.env},service:${var.service}} by {agent_id} > ${var.drawdown.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: the equity is {{value}} % below its peak. The strategy is losing money, or money was withdrawn from the account.
     Review the open positions now, and halt the agent if the loss is real.
@@ -22,6 +22,7 @@ resource "datadog_monitor" "drawdown" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/drawdown.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:drawdown"]
 
@@ -46,7 +47,7 @@ resource "datadog_monitor" "wallet_balance" {
   type     = "query alert"
   priority = 2
   query    = "min(last_${var.balance.window}):min:agent.wallet.balance_usd{currency:${var.currency},wallet_type:trading,env:${var.env},service:${var.service}} by {agent_id} < ${var.balance.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: the wallet balance is $${{value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
     Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
@@ -63,6 +64,7 @@ resource "datadog_monitor" "wallet_balance" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/wallet-balance.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-balance"]
 
@@ -85,7 +87,7 @@ resource "datadog_monitor" "api_error_rate" {
   type     = "query alert"
   priority = 3
   query    = "sum(last_${var.error_rate.window}):sum:agent.api.requests_total{success:false,env:${var.env},service:${var.service}} by {agent_id}.as_count() / sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() * 100 > ${var.error_rate.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} % of the API calls fail. The Purple Flea API is failing, the API key is invalid, or the network path is broken.
     Check the status codes of the calls, then the API, the key and the network.
@@ -102,6 +104,7 @@ resource "datadog_monitor" "api_error_rate" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/api-error-rate.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:api-error-rate"]
 
@@ -124,7 +127,7 @@ resource "datadog_monitor" "order_latency_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_latency.window}):p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id} > ${var.order_latency.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: p95 of the order latency is {{value}} ms. The exchange is slow, or the pod is throttled.
     Compare with the other agents. If only this agent is slow, check its pod and node.
@@ -141,6 +144,7 @@ resource "datadog_monitor" "order_latency_p95" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-p95"]
 
@@ -163,7 +167,7 @@ resource "datadog_monitor" "order_span_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_span.window}):p95:trace.agent.order.execute{env:${var.env},service:${var.service}} > ${var.order_span.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     p95 of order execution over all agents is {{value}} s. The exchange, or the network path to it, is slow.
     Open a slow trace to see which of them is slow, and consider halting the agents.
@@ -180,6 +184,7 @@ resource "datadog_monitor" "order_span_p95" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/order-span-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-span-p95"]
 
@@ -202,7 +207,7 @@ resource "datadog_monitor" "escrow_failures" {
   type     = "log alert"
   priority = 2
   query    = "logs(\"service:${var.service} env:${var.env} @event_type:escrow_transaction @escrow.status:failed\").index(\"*\").rollup(\"count\").by(\"agent_id\").last(\"${var.escrow_failures.window}\") > ${var.escrow_failures.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or the counterparty rejects them.
     Check https://escrow.purpleflea.com and the balance of the wallet.
@@ -219,6 +224,7 @@ resource "datadog_monitor" "escrow_failures" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/escrow-failures.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:escrow-failures"]
 
@@ -238,7 +244,7 @@ resource "datadog_monitor" "heartbeat" {
   type     = "query alert"
   priority = 1
   query    = "sum(last_${var.heartbeat.window}):sum:agent.heartbeat{env:${var.env},service:${var.service}} by {agent_id}.as_count() < ${var.heartbeat.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     No heartbeat from agent {{agent_id.name}}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
     Check the pod of the agent and its log, then the Datadog node agent on its node.
@@ -255,6 +261,7 @@ resource "datadog_monitor" "heartbeat" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/heartbeat.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:heartbeat"]
 
@@ -275,7 +282,7 @@ resource "datadog_monitor" "dropped_telemetry" {
   type     = "query alert"
   priority = 3
   query    = "sum(last_${var.dropped_telemetry.window}):sum:agent.telemetry.dropped_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() > ${var.dropped_telemetry.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors use incomplete data.
     Check the Datadog node agent on the node of the agent.
@@ -292,6 +299,7 @@ resource "datadog_monitor" "dropped_telemetry" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/dropped-telemetry.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:dropped-telemetry"]
 
@@ -314,7 +322,7 @@ resource "datadog_monitor" "degraded" {
   type     = "composite"
   priority = 1
   query    = "${datadog_monitor.api_error_rate.id} && ${datadog_monitor.order_latency_p95.id}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: API calls fail and orders are slow at the same time. The exchange, or the network path to it, is degraded.
     Consider halting the agent until both monitors recover.
@@ -326,6 +334,7 @@ resource "datadog_monitor" "degraded" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/degraded.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:degraded"]
 
@@ -340,7 +349,7 @@ resource "datadog_monitor" "pnl_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(sum:agent.trade.pnl_usd{realized:true,env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='below', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: booked profit is unusually low for this time. The market moved, or the strategy is losing money.
     Compare the agent with the other agents of its strategy and with the market.
@@ -352,6 +361,7 @@ resource "datadog_monitor" "pnl_anomaly" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/pnl-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:pnl-anomaly"]
 
@@ -378,7 +388,7 @@ resource "datadog_monitor" "order_latency_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='above', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: order latency is unusually high for this time. The exchange is slow, or the pod is throttled.
     Compare the agent with the other agents, then check its pod and node.
@@ -390,6 +400,7 @@ resource "datadog_monitor" "order_latency_anomaly" {
     {{/is_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-anomaly"]
 
