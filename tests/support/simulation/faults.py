@@ -320,7 +320,7 @@ BASIC = {
             play=writes(status=403, where={"resource": "statefulsets"}, lasts_s=60),
             after_s=70,
             halt_s=1,
-            only=(*CREATING, *TEMPLATES),
+            only=(*CREATING, *TEMPLATES, "PurpleFleaHalt-stop"),
         ),
         Hazard(
             name="write-403-networkpolicies",

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     NOT_STORED = "NotStored"
     RECREATION_DELAYED = "RecreationDelayed"
+    HALTS_UNREAD = "HaltsUnread"
     SPEC_INVALID = "SpecInvalid"
 
     # DatadogInstalled

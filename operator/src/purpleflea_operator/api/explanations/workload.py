@@ -105,6 +105,14 @@ PROGRESS = (
         "minutes ago, so the operator waits. The agents keep running.",
     ),
     explain(
+        Reason.HALTS_UNREAD,
+        {ConditionType.PROGRESSING: "False"},
+        Severity.WARNING,
+        "The operator cannot read the PurpleFleaHalts, and one of them may select the agents. Therefore it starts no "
+        "further agent that would trade. The agents that run keep their mode.",
+        "The message names the failing request. If a permission is missing, upgrade the release of the chart.",
+    ),
+    explain(
         Reason.NOT_STORED,
         {ConditionType.PROGRESSING: "False"},
         Severity.WARNING,

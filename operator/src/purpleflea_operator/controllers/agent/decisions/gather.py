@@ -107,7 +107,7 @@ def gather(
         now=now,
         unavailable_since=_unavailable_since(resource),
         claims=claims,
-        expansion_error=expansion_error(remembered.expansion, agent, claims, now),
+        expansion_error=expansion_error(remembered.expansion, agent, claims),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,

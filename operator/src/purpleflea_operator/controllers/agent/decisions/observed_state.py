@@ -219,6 +219,8 @@ class PassOutcome:
     not_stored: str = ""
     recreation_delay: str = ""
     expansion_error: str = ""
+    claims: Sequence[VolumeClaim] | None = None
+    """The claims after the writes; None if the pass wrote none."""
     upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
@@ -244,6 +246,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         not_stored=outcome.not_stored,
         recreation_delay=outcome.recreation_delay,
         expansion_error=outcome.expansion_error or observed.expansion_error,
+        claims=observed.claims if outcome.claims is None else outcome.claims,
         pod_events=outcome.pod_events,
         pod_creation_error=outcome.pod_creation_error,
     )
