@@ -225,7 +225,7 @@ class ControlLane:
         try:
             return await self._hidden.search(key, memory)
         finally:
-            if before != (memory.unseen.keys(), memory.unrestored):
+            if before != (set(memory.unseen), memory.unrestored):
                 self._queue.add(key)
                 self._deps.on_change(key)
 
