@@ -66,13 +66,22 @@ class Cell(NamedTuple):
 
 
 def all_cells(seed: int) -> list[Cell]:
-    """Return each operation under each hazard that can have an effect on it, several times if the hazard is racy."""
-    return [
-        Cell(name, operation, seed + number)
+    """Return each operation under each hazard that can have an effect on it, several times if the hazard is racy.
+
+    The seed shuffles the pairs, and the repetitions follow them, so an interrupted run has a sample of the whole.
+    """
+    pairs = [
+        (name, operation)
         for operation in OPERATIONS
         for name, hazard in HAZARDS.items()
         if hazard.concerns(operation)
-        for number in range(RACY_SEEDS if hazard.is_racy else 1)
+    ]
+    random.Random(seed).shuffle(pairs)  # noqa: S311
+    return [
+        Cell(name, operation, seed + number)
+        for number in range(RACY_SEEDS)
+        for name, operation in pairs
+        if number == 0 or HAZARDS[name].is_racy
     ]
 
 
