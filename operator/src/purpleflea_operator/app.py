@@ -13,6 +13,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import kopf
@@ -24,6 +25,7 @@ from purpleflea_operator.controllers.agent import control_lane
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
 from purpleflea_operator.controllers.agent.control_lane import ControlDependencies, ControlLane
 from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
+from purpleflea_operator.controllers.agent.lost_namespaces import LostNamespaces
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
@@ -206,6 +208,8 @@ class _Operator:
             halts.on_agent(kind, manifest)
             lane.on_event(kind, manifest)
 
+        lost = LostNamespaces(self._scope, self._states, cache, self._queue.add)
+        self._stack.callback(lost.close)
         targets = EventTargets(
             nodes=NodeInventory(
                 clock=self._clock,
@@ -216,6 +220,7 @@ class _Operator:
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
+            on_refusal=lost.on_refused,
             on_agent_deleted=halts.on_agent_deleted,
             on_pod_deleted=lane.on_pod_deleted,
         )
@@ -224,7 +229,9 @@ class _Operator:
             cluster,
             cache,
             self._settings.defaults,
-            deps=self._dependencies(informer, targets, lane, halts),
+            deps=replace(
+                self._dependencies(informer, targets, lane, halts), unwatched_reason=lost.reason
+            ),
             times=self._times,
         )
         self._stack.callback(reconciler.close)
@@ -250,6 +257,7 @@ class _Operator:
             lane=lane,
             halts=halts,
             observability=observability,
+            reporters=(lambda: lost.post_events(cluster, self._lease(), _now),),
         )
 
         def on_complete() -> None:
@@ -258,6 +266,14 @@ class _Operator:
             lifecycle.freeze_objects()
 
         return takeover.tasks(workers, on_complete=on_complete, on_started=self._on_started)
+
+    def _lease(self) -> Manifest | None:
+        """Return the identity of the Lease, if there is one."""
+        namespace = self._settings.lease_namespace
+        if not namespace:
+            return None
+        metadata = {"namespace": namespace, "name": self._settings.lease_name}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
 
     def _on_started(self) -> None:
         self._is_serving = True

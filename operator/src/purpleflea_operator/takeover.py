@@ -26,7 +26,7 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.reflector import Refusal
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_state import WatchState
-from purpleflea_operator.leading import AllWorkers, ReplicaTasks
+from purpleflea_operator.leading import AllWorkers, ReplicaTasks, Task
 from purpleflea_operator.runtime import cache_sync
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -54,6 +54,8 @@ class Takeover:
     lane: ControlLane
     halts: HaltController
     observability: ObservabilityController
+    reporters: tuple[Task, ...] = ()
+    """Further tasks of a leader."""
     reading_halts: asyncio.Task[None] | None = None
     """The list of the halts that a standby reads when it leads."""
 
@@ -79,7 +81,12 @@ class Takeover:
             synchronize=synchronize,
             start_control=self.start_control,
             start_passes=start_passes,
-            controllers=(self.informer.run, self.observability.run, self.halts.run),
+            controllers=(
+                self.informer.run,
+                self.observability.run,
+                self.halts.run,
+                *self.reporters,
+            ),
             workers=workers,
         )
 

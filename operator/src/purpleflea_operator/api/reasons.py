@@ -44,6 +44,7 @@ class Reason(StrEnum):
     INVALID = "Invalid"
 
     # WorkloadAvailable, Progressing
+    NOT_WATCHED = "NotWatched"
     ALL_READY = "AllReady"
     SCALED_TO_ZERO = "ScaledToZero"
     PROGRESSING = "Progressing"

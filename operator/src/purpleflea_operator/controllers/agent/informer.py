@@ -74,6 +74,8 @@ class EventTargets:
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
     """Called for each event of an existing object, and for agents and pods after the initial lists. The cache has
     the object."""
+    on_refusal: Callable[[], None] = _ignore
+    """Called if the API server refuses the watch of a kind, or serves it again."""
     on_agent_deleted: Callable[[NamespacedName], None] = _ignore
     """Called if an agent does not exist any more."""
     on_pod_deleted: Callable[[NamespacedName], None] = _ignore
@@ -99,6 +101,7 @@ class Informer:
         self._telemetry = targets.telemetry
         self._on_stateful_set = targets.on_stateful_set
         self._on_object = targets.on_object
+        self._on_refusal = targets.on_refusal
         self._on_agent_deleted = targets.on_agent_deleted
         self._on_pod_deleted = targets.on_pod_deleted
         self._pods_by_node = PodsByNode()
@@ -190,6 +193,7 @@ class Informer:
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""
+        self._on_refusal()
         if kind is resources.CSI_DRIVER:
             # If the kind is not served (404), there is no driver.
             if status == 403:

@@ -88,6 +88,8 @@ class Dependencies:
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
+    unwatched_reason: Callable[[str], str] = lambda namespace: ""
+    """Returns why the objects of a namespace are outdated; empty if they are not."""
     halts: HaltView = NO_HALTS
     queue_control: Callable[[NamespacedName], None] = _ignore
     """Queues an agent in the control lane."""
@@ -226,6 +228,7 @@ class Reconciler:
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
             sees_all_namespaces=deps.sees_all_namespaces,
+            unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,
         )
         now = self._now()

@@ -64,6 +64,8 @@ class Surroundings:
     conflict_is_ending: bool = False
     """True if only pods of that agent are left."""
     sees_all_namespaces: bool = True
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     halts: HaltView = NO_HALTS
 
 
@@ -109,6 +111,7 @@ def gather(
         claims=claims,
         expansion_error=expansion_error(remembered.expansion, agent, claims),
         sees_all_namespaces=surroundings.sees_all_namespaces,
+        unwatched=surroundings.unwatched,
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,
         recreated_at=remembered.recreated_at,

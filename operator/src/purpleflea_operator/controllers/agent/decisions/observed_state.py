@@ -189,6 +189,8 @@ class ObservedState:
     """Time since which identities are missing according to the status; None if none is missing."""
     claims: Sequence[VolumeClaim] = ()
     """Volume claims of the identities, including claims of identities that are gone."""
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     expansion_error: str = ""
     """Why the API server rejected the expansion of a claim; empty if it rejected none."""
     trading: TradingObservation = field(default_factory=TradingObservation)
