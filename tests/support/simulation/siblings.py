@@ -28,6 +28,9 @@ FOREIGN = "example.com/"
 GRACE_PERIOD_S = 77
 """A value that a webhook sets and the operator does not."""
 
+ENDED = {"PurpleFleaHalt-stop": ("status.firstAcknowledgedAt", "status.lastAcknowledgedAt")}
+"""Agents that cannot receive a Stop end after their grace period, so they acknowledge nothing."""
+
 
 def _rejected_kind(resource: str, only: tuple[str, ...], halt_s: float = 1) -> Hazard:
     return Hazard(
@@ -143,14 +146,8 @@ SIBLINGS = {
     item.name: item
     for item in (
         Hazard(name="watch-429-lists", play=_lists_throttled, after_s=45, halt_s=WATCH_S + 45),
-        replace(
-            _rejected_kind("configmaps", (*CREATING, *HALTS), halt_s=67),
-            # Agents that cannot receive a Stop end after their grace period, so they acknowledge nothing.
-            accepts={
-                "PurpleFleaHalt-stop": ("status.firstAcknowledgedAt", "status.lastAcknowledgedAt")
-            },
-        ),
-        _rejected_kind("pods", HALTS),
+        replace(_rejected_kind("configmaps", (*CREATING, *HALTS), halt_s=67), accepts=ENDED),
+        replace(_rejected_kind("pods", HALTS), accepts=ENDED),
         _rejected_kind("events", HALTS),
         _rejected_kind("poddisruptionbudgets", CREATING),
         _rejected_kind("purplefleahalts/status", ("PurpleFleaHalt", "PurpleFleaHalt-stop")),
