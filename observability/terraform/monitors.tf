@@ -9,7 +9,7 @@ resource "datadog_monitor" "drawdown" {
     {{#is_alert}}
     Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
     Review the open positions now, and halt the agent if the loss is real.
-    ${join(" ", var.notifications.paging)}
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
     {{/is_alert}}
     {{#is_warning}}
     Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
@@ -143,7 +143,7 @@ resource "datadog_monitor" "position_mismatch" {
     {{#is_alert}}
     Agent {{agent_id.name}}: in {{value}} markets the exchange reports another position than the fills of the agent for ${var.position_mismatch.window}. Another program uses the same API key, an order was placed by hand, or the journal was lost. The agent does not let these positions grow.
     Compare the positions of the exchange with the log event position_mismatch, then correct one of them.
-    ${join(" ", var.notifications.paging)}
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
     {{/is_alert}}
     {{#is_alert_recovery}}
     Agent {{agent_id.name}}: the positions agree with the books again. The alert also ends if the agent sends no data for 2 hours.

@@ -372,6 +372,7 @@ variable "notifications" {
     paging         = optional(list(string), ["@slack-trading-alerts", "@pagerduty-trading"])
     trading        = optional(list(string), ["@slack-trading-alerts"])
     infrastructure = optional(list(string), ["@slack-infra-alerts"])
+    halt           = optional(list(string), [])
   })
   default  = {}
   nullable = false

@@ -120,6 +120,11 @@ class ObservabilityStatus(SpecModel):
     """Managed objects in Datadog, at most 128."""
     deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=MAX_DEPLOYMENTS)] = ()
     """Versions that are rolled out, and former versions, at most 20."""
+    silenced_until: ShortText | None = None
+    """Time until which downtimes may mute the heartbeat monitor for agents that the operator stopped, removed or
+    replaced. Absent if there are none."""
+    downtime_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
+    """Reason why Datadog refused a downtime, so that agents that are stopped on purpose alert."""
     removal_started_at: ShortText | None = None
     """Time of the first attempt to remove all objects from Datadog. The operator gives up ten minutes later."""
 

@@ -50,6 +50,8 @@ class Alert:
     recovery: str = ""
     no_data: str = ""
     warns: bool = False
+    halts: bool = False
+    """True if the alert is a reason to halt the agent, so that it starts the workflows for it."""
     runbook: str = ""
     """Key of the monitor whose runbook applies; empty for the runbook of this monitor."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -105,7 +107,9 @@ def message(alert: Alert, parameters: Parameters) -> str:
     if alert.audience is None:
         return f"{alert.text} This monitor sends no notification.\n{link}"
     alerted: tuple[Target, ...] = getattr(parameters.notifications, alert.audience)
-    parts = [_part("is_alert", alert.text, alerted), *_warnings(alert, alerted, parameters)]
+    started = parameters.notifications.halt if alert.halts else ()
+    parts = [_part("is_alert", alert.text, (*alerted, *started))]
+    parts += _warnings(alert, alerted, parameters)
     # A recovery text belongs to an alert. is_recovery would also be true after a warning.
     parts.append(_part("is_alert_recovery", alert.recovery, alerted))
     if alert.no_data:

@@ -201,7 +201,7 @@ def test_every_variable_is_used_and_every_used_variable_exists():
     assert used == named
     paths = set(re.findall(r"var\.[a-z_]+\.[a-z_]+", "".join(FILES.values())))
     lists = {"var.log_index.others"} | {
-        f"var.notifications.{name}" for name in ("paging", "trading", "infrastructure")
+        f"var.notifications.{name}" for name in ("paging", "trading", "infrastructure", "halt")
     }
     assert paths - lists <= set(values)
 

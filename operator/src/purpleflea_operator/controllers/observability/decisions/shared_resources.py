@@ -52,6 +52,18 @@ def shared_resources(others: Iterable[Resource], spec: ObservabilitySpec) -> Sha
     return SharedResources(wanted=frozenset(wanted), created=frozenset(created))
 
 
+def living_owners(others: Iterable[Resource], spec: ObservabilitySpec) -> Mapping[str, str]:
+    """Return the resources of spec.adoptFrom that exist: uid -> namespace/name.
+
+    A resource owns its objects until it is gone, also while a finalizer keeps it.
+    """
+    return {
+        item["metadata"]["uid"]: f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+        for item in others
+        if item["metadata"]["uid"] in spec.adopt_from
+    }
+
+
 def _spec(resource: Resource) -> ObservabilitySpec | None:
     try:
         return ObservabilitySpec.model_validate(resource["spec"])

@@ -47,7 +47,7 @@ def duplicate_identity(observed: ObservedState) -> Finding:
         "change spec.datadog.env or spec.datadog.service, recreate the agent under another name, "
         "or set spec.datadog.duplicateIdentity to Allow"
     )
-    if trading_mode.live_replicas(observed):
+    if trading_mode.live_replicas(observed) and not observed.never_started:
         message = f"running agents are left unchanged, and no further agent is started, because {cause}; {remedy}"
         return finding(kind, Reason.ALREADY_RUNNING, message)
     return finding(kind, Reason.NOT_STARTED, f"no agent is started, because {cause}; {remedy}")
