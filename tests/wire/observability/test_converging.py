@@ -111,6 +111,9 @@ async def test_every_accepted_level_is_written_exactly(scenario, level):
             "droppedTelemetry": levels | recoveries,
             "escrowFailures": levels,
             "heartbeat": {"critical": level},
+            "halted": {"critical": level},
+            "positionMismatch": {"critical": level},
+            "errorRate": {"minimumCalls": level},
             "balance": {
                 "critical": level / 4,
                 "criticalRecovery": level / 2,
