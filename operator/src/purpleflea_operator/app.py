@@ -50,7 +50,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
-from purpleflea_operator.own_health import OwnHealth
+from purpleflea_operator.own_health import FleetView, OwnHealth
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
@@ -244,7 +244,8 @@ class _Operator:
             elector=self._elector,
         )
         queues = self._queue, self._control_queue
-        self._metrics.register_gauges(own_health.gauges(queues, informer.totals, restarts))
+        fleet = FleetView(totals=informer.totals, fleets=observability.fleets, now=_now)
+        self._metrics.register_gauges(own_health.gauges(queues, fleet, restarts))
 
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
@@ -285,17 +286,14 @@ class _Operator:
         control_passes = TimedReconciler(
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
-        return (
-            WorkerPool(
-                name="workers", queue=self._queue, passes=passes, count=self._settings.workers
-            ),
-            WorkerPool(
-                name="control_workers",
-                queue=self._control_queue,
-                passes=control_passes,
-                count=control_lane.WORKERS,
-            ),
+        control = WorkerPool(
+            name="control_workers",
+            queue=self._control_queue,
+            passes=control_passes,
+            count=control_lane.WORKERS,
         )
+        count = self._settings.workers
+        return control.with_passes("workers", self._queue, passes, count=count)
 
     async def _create_control_lane(
         self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController

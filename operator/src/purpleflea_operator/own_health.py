@@ -3,8 +3,9 @@
 It only reads from the components.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
@@ -20,6 +21,15 @@ from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources
 from purpleflea_operator.runtime.workers import TimedReconciler
 from purpleflea_operator.runtime.workqueue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """Totals of the agents, and the env and service of each observed fleet."""
+
+    totals: FleetTotals
+    fleets: Callable[[], Sequence[tuple[str, str]]]
+    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +70,12 @@ class OwnHealth:
     def gauges(
         self,
         queues: tuple[WorkQueue[NamespacedName], WorkQueue[NamespacedName]],
-        totals: FleetTotals,
+        view: FleetView,
         restarts: RestartBudget,
     ) -> GaugeSources:
         """Return the sources of the gauges. `queues` has that of the passes, and that of the control lane."""
         passes, control = queues
+        totals = view.totals
 
         def is_leading() -> bool:
             return self.elector is None or self.elector.is_leading
@@ -79,7 +90,6 @@ class OwnHealth:
             agents=lambda: len(totals) if is_leading() else 0,
             conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            replicas=lambda: (
-                (totals.replicas, totals.ready, totals.observed) if is_leading() else (0, 0, 0)
-            ),
+            fleets=lambda: totals.fleets(view.fleets(), view.now()) if is_leading() else {},
+            replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
         )
