@@ -27,7 +27,7 @@ async def trade(agent):
 
 sys.exit(serve(trade))
 """
-OPTIONAL = ("ddtrace", "fastapi", "starlette", "uvicorn", "httpx", "purpleflea_agent")
+OPTIONAL = ("ddtrace", "fastapi", "starlette", "uvicorn", "httpx", "httpx2", "purpleflea_agent")
 NEEDS_UVICORN = ("purpleflea_sdk.http.request_limits", "purpleflea_sdk.http.server")
 IMPORTS_ALL = f"""
 import importlib, importlib.util, pkgutil, purpleflea_sdk as sdk

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ValidationError
 
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
@@ -28,12 +28,12 @@ from purpleflea_agent.exchange.seed import wire
 from purpleflea_contract.settings import Endpoints
 from purpleflea_sdk.telemetry import metrics, redaction
 
-TIMEOUT = httpx.Timeout(6.0, connect=3.0)
+TIMEOUT = httpx2.Timeout(6.0, connect=3.0)
 CONNECTION_ERRORS = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
 )
 MAX_DETAIL = 300
 
@@ -50,11 +50,11 @@ class SeedExchange:
         *,
         key_file: KeyFile,
         agent_id: str,
-        timeout: httpx.Timeout = TIMEOUT,
+        timeout: httpx2.Timeout = TIMEOUT,
     ) -> None:
         self._endpoints = endpoints
         self._key_file = key_file
-        self._client = httpx.AsyncClient(timeout=timeout, headers={"X-Agent-Id": agent_id})
+        self._client = httpx2.AsyncClient(timeout=timeout, headers={"X-Agent-Id": agent_id})
 
     async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
         """Return the newest candles of a market."""
@@ -190,7 +190,7 @@ class SeedExchange:
         query: dict[str, str] | None = None,
         body: dict[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         key = self._key_file.key()
         if key is None:
             raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
@@ -207,7 +207,7 @@ class SeedExchange:
                 response = await self._send(request, new_key, endpoint)
         return response
 
-    async def _send(self, request: httpx.Request, key: str, endpoint: str) -> httpx.Response:
+    async def _send(self, request: httpx2.Request, key: str, endpoint: str) -> httpx2.Response:
         request.headers["Authorization"] = f"Bearer {key}"
         code = 0
         try:
@@ -215,9 +215,9 @@ class SeedExchange:
             code = response.status_code
         except CONNECTION_ERRORS as error:
             raise NeverSent(f"{request.url.host} cannot be reached: {_text(error)}") from error
-        except httpx.TimeoutException as error:
+        except httpx2.TimeoutException as error:
             raise OutcomeUnknown(f"{endpoint}: no answer in time", error_type="timeout") from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise OutcomeUnknown(
                 f"{endpoint}: connection lost: {_text(error)}", error_type="connection"
             ) from error
@@ -226,7 +226,7 @@ class SeedExchange:
         return response
 
 
-def _content(response: httpx.Response) -> bytes:
+def _content(response: httpx2.Response) -> bytes:
     if response.is_success:
         return response.content
     status = response.status_code
@@ -247,10 +247,10 @@ def _content(response: httpx.Response) -> bytes:
 
 def _status_text(status: int) -> str:
     # Not the reason phrase of the answer, because that is text of the service too.
-    return f"{status}: {httpx.codes.get_reason_phrase(status) or 'unknown status'}"
+    return f"{status}: {httpx2.codes.get_reason_phrase(status) or 'unknown status'}"
 
 
-def _venue_problem(response: httpx.Response) -> wire.ProblemPayload | None:
+def _venue_problem(response: httpx2.Response) -> wire.ProblemPayload | None:
     content_type = response.headers.get("Content-Type", "")
     return wire.venue_problem(response.status_code, content_type, response.content)
 
@@ -272,7 +272,7 @@ def _with_key(items: Sequence[K | None], idempotency_key: str) -> K | None:
     return match
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: httpx2.Response) -> float | None:
     try:
         return float(response.headers["Retry-After"])
     except (KeyError, ValueError):
@@ -289,5 +289,5 @@ def _parsed(model: type[M], content: bytes) -> M:
         ) from error
 
 
-def _text(error: httpx.HTTPError) -> str:
+def _text(error: httpx2.HTTPError) -> str:
     return redaction.redact(str(error) or type(error).__name__)
