@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 
-from purpleflea_agent import application
+from purpleflea_agent import application, exit_deadline
 from purpleflea_agent.api import server
 from purpleflea_agent.api.app import create_app
 from purpleflea_agent.api.server import Server
@@ -56,8 +56,11 @@ def main() -> int:
     if early_signals:
         return 0
     running.run(sockets=[listener])
+    metrics.emitter().close()
     return 0 if running.started else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    exit_deadline.exit_within(exit_deadline.TELEMETRY_TIMEOUT_S, code)
+    sys.exit(code)

@@ -161,7 +161,6 @@ class _Process:
                 self.agent.stop()
                 await self._finish(running)
                 following.cancel()
-        await asyncio.to_thread(metrics.emitter().close)
         logger.info("Stopped")
 
     async def _finish(self, running: asyncio.Task[None]) -> None:
@@ -206,7 +205,12 @@ def serve(function: Function | Starlette | None = None, *, app: Starlette | None
     metrics.install(create_emitter(environment))
     tracing.install(environment)
     process = _Process(Agent(environment), function, app)
-    running = Server(create_app(process), environment, at_exit=process.agent.stop)
+    running = Server(
+        create_app(process),
+        environment,
+        at_exit=process.agent.stop,
+        exit_code=lambda: 0 if process.death is None else 1,
+    )
     try:
         listener = server.listener(environment)
     except OSError as error:
@@ -216,6 +220,7 @@ def serve(function: Function | Starlette | None = None, *, app: Starlette | None
     if early_signals:
         return 0
     running.run(sockets=[listener])
+    metrics.emitter().close()
     return 0 if running.started and process.death is None else 1
 
 
