@@ -18,8 +18,8 @@ DEADLINE_S = 6.0
 """Longest time from a call to the last byte of its answer; connecting and a repetition after a 401 included."""
 TIMEOUT = httpx.Timeout(DEADLINE_S, connect=3.0)
 MAX_BODY_BYTES = 512 * 1024
-"""Longest body, after decompression. Usual answers have at most some 10 kB. A list of the most rows that fit takes 0.9 s
-to parse."""
+"""Longest body, after decompression. Usual answers have at most some 10 kB. A list of the most rows that fit takes
+0.9 s to parse."""
 MAX_PARTS = 10_000
 """Largest number of parts of a body. Parts of one byte cost the event loop 30 us each without a pause."""
 HEADERS = {"Accept-Encoding": "identity"}
