@@ -135,7 +135,8 @@ def test_many_slow_connections_delay_no_probe_and_no_acknowledgement(
     url = agent.http.base_url
     connections: list[socket.socket] = []
     try:
-        for number in range(SLOW_CLIENTS):
+        # Answers without a reader cost the agent processor time, so fewer of these connections are enough.
+        for number in range(100 if kind.startswith("answers") else SLOW_CLIENTS):
             connection = socket.socket()
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect((url.host, url.port or 0))

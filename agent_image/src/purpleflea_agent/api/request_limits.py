@@ -73,7 +73,11 @@ class TimeoutProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _make_room(self) -> None:
-        others = [item for item in self.connections if item is not self]
+        others = [
+            item
+            for item in self.connections
+            if isinstance(item, TimeoutProtocol) and item is not self
+        ]
         counts = Counter(item.address for item in others)
         if counts[self.address] >= MAX_CONNECTIONS_OF_ADDRESS:
             crowded = self.address

@@ -56,12 +56,9 @@ class StrategyRunner:
             raise StrategyTimeout("an earlier call of the strategy has not returned")
         result = self._start(closes)
         stopped = asyncio.create_task(stopping.wait(), name="strategy-stop")
+        waited: set[asyncio.Future[Decimal] | asyncio.Task[bool]] = {result, stopped}
         try:
-            await asyncio.wait(
-                {result, stopped},
-                timeout=self._timeout_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(waited, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
         if not result.done():
