@@ -107,6 +107,7 @@ def test_a_line_that_cannot_be_written_is_counted(
     handler.setFormatter(logs.JsonFormatter(environment))
     for _ in range(3):
         handler.handle(logging.makeLogRecord({"msg": "message"}))
+    handler.close()
     assert handler.dropped == 3
 
 

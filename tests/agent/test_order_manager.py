@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-import httpx
+import httpx2
 import pytest
 
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
@@ -82,7 +82,7 @@ async def parts(
         Endpoints(**exchange.endpoints),
         key_file=KeyFile(folder.key_file),
         agent_id="momentum-0",
-        timeout=httpx.Timeout(ANSWER_TIMEOUT_S),
+        timeout=httpx2.Timeout(ANSWER_TIMEOUT_S),
     )
     journal = Journal(folder.state, clock=clock)
     account = Account(

@@ -142,18 +142,20 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_connections_of_one_address_are_bounded_and_others_are_served(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["MAX_CONNECTIONS_PER_ADDRESS", "MAX_CONNECTIONS"])
+async def test_silent_connections_are_replaced_and_never_keep_a_probe_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(plain_server, "MAX_CONNECTIONS_PER_ADDRESS", 3)
+    monkeypatch.setattr(plain_server, limit, 3)
     silent = [await server.connect() for _ in range(3)]
-    assert await server.receive(GET + b"\r\n") == b""
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
-    )
-    writer.write(GET + b"\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
-    for _, each in [*silent, (reader, writer)]:
+    assert (await server.receive(GET + b"\r\n")).startswith(b"HTTP/1.1 503 ")
+    async with asyncio.timeout(5):
+        assert await _rest(silent[0][0]) == b""  # the oldest one
+    # The others are still served.
+    for reader, writer in silent[1:]:
+        writer.write(GET + b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+    for _, each in silent:
         each.close()
 
 

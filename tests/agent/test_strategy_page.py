@@ -11,12 +11,12 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+REPLAY = "purpleflea-agent run --replay candles.csv --strategy breakout:breakout --market BTC-USD"
 LISTING = re.compile(
     r"^`(?P<name>[\w.]+)`:\n\n```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-COMMANDS = [
-    line for block in CONSOLE.findall(PAGE.read_text()) for line in block.splitlines() if line
-]
+BLOCKS = [block.splitlines() for block in CONSOLE.findall(PAGE.read_text())]
+"""The commands of the page. A command may use files of an earlier command of its block."""
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,23 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_has_commands() -> None:
-    assert len(COMMANDS) >= 5
+    assert sum(map(len, BLOCKS)) >= 5
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_runs(example: Path, command: str) -> None:
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[-1])
+def test_the_commands_of_the_page_run(example: Path, block: list[str]) -> None:
+    for command in block:
+        run(example, command)
+
+
+def test_the_report_on_the_page_is_that_of_its_command(example: Path) -> None:
+    (command,) = (command for block in BLOCKS for command in block if command == REPLAY)
+    report = run(example, command).partition("\n\n")[2].partition("Report: ")[0]
+    assert f"```\n{report}" in PAGE.read_text()
+
+
+def run(example: Path, command: str) -> str:
+    """Run a command in the copy of the example, check its result, and return its output."""
     binaries = str(Path(sys.executable).parent)
     done = subprocess.run(
         ["sh", "-c", command],
@@ -49,6 +61,7 @@ def test_a_command_of_the_page_runs(example: Path, command: str) -> None:
         assert (example / report[1]).stat().st_size > 1000
     if "--max-order-usd" in command:
         assert "Orders refused by limits: max_order" in done.stdout
+    return done.stdout
 
 
 def test_the_listings_are_the_files_of_the_example(repository: Path) -> None:

@@ -91,6 +91,18 @@ def test_an_agent_sends_no_more_custom_metrics_than_expected(
     assert more == {}
 
 
+def test_a_call_to_the_exchange_has_a_span_of_the_client_and_carries_the_trace(
+    observed: Observed,
+) -> None:
+    span = observed.traces.wait_for(
+        "http.request", lambda span: "/v1/orders" in span["meta"].get("http.url", "")
+    )
+    assert span["meta"]["component"] == "httpx2"
+    assert span["meta"]["span.kind"] == "client"
+    (order,) = [one for one in observed.traces.spans() if one["span_id"] == span["parent_id"]]
+    assert order["name"] == spans.ORDER_EXECUTE.name
+
+
 def test_the_expected_runtime_metrics_are_those_of_ddtrace() -> None:
     assert len(DEFAULT_RUNTIME_METRICS) == cardinality.RUNTIME.fixed
 

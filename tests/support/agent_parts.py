@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import httpx
+import httpx2
 
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, Side
@@ -101,7 +101,7 @@ async def running_parts(
         Endpoints(**endpoints),
         key_file=KeyFile(folder.key_file),
         agent_id="momentum-0",
-        timeout=httpx.Timeout(ANSWER_TIMEOUT_S),
+        timeout=httpx2.Timeout(ANSWER_TIMEOUT_S),
     )
     journal = Journal(folder.state, clock=clock)
     control = ControlFile(folder.config / "control.json")

@@ -1,5 +1,6 @@
 """The agent as a real process, started as in its image, with its standard output captured line by line."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ AS_IN_THE_IMAGE = {
     "DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false",
     "DD_REMOTE_CONFIGURATION_ENABLED": "false",
 }
+SHORTEST_PIPE = 4096
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
@@ -98,8 +100,12 @@ class AgentProcess:
         is_traced: bool = True,
         program: Sequence[str] = ("-m", "purpleflea_agent"),
         python: str = sys.executable,
+        is_read: bool = True,
     ) -> None:
-        """Start it as in its image, or without ddtrace-run, or as another program, or in another environment."""
+        """Start it as in its image, or without ddtrace-run, or as another program, or in another environment.
+
+        Without `is_read` its standard output is a short pipe that is not read before `read_output`.
+        """
         tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._environment = {
@@ -124,8 +130,10 @@ class AgentProcess:
                 (self._process.stderr, self.stderr),
             )
         ]
-        for reader in self._readers:
-            reader.start()
+        if is_read:
+            self.read_output()
+        else:
+            fcntl.fcntl(self._process.stdout or 0, fcntl.F_SETPIPE_SZ, SHORTEST_PIPE)
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -138,6 +146,11 @@ class AgentProcess:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def read_output(self) -> None:
+        """Start to read the standard output."""
+        for reader in self._readers:
+            reader.start()
 
     @property
     def pid(self) -> int:
@@ -181,16 +194,14 @@ class AgentProcess:
     def terminate(self, timeout_s: float = 20.0) -> int:
         """Send SIGTERM as the kubelet does; return the exit code."""
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(timeout_s)
-        for reader in self._readers:
-            reader.join(timeout_s)
-        return code
+        return self.wait(timeout_s)
 
     def wait(self, timeout_s: float = START_TIMEOUT_S) -> int:
         """Wait until the process ends; return its exit code."""
         code = self._process.wait(timeout_s)
         for reader in self._readers:
-            reader.join(timeout_s)
+            if reader.ident is not None:
+                reader.join(timeout_s)
         return code
 
     def kill(self) -> None:
@@ -207,7 +218,8 @@ class AgentProcess:
         for reader, stream in zip(
             self._readers, (self._process.stdout, self._process.stderr), strict=True
         ):
-            reader.join(5)
+            if reader.ident is not None:
+                reader.join(5)
             if stream is not None:
                 stream.close()
 

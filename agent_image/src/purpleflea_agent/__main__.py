@@ -11,6 +11,7 @@ from purpleflea_agent import application
 from purpleflea_agent.api.app import create_app
 from purpleflea_agent.journal import JournalError
 from purpleflea_agent.trading.strategies import UnknownStrategy
+from purpleflea_sdk import exit_deadline
 from purpleflea_sdk.http import listener
 from purpleflea_sdk.http.server import Server
 from purpleflea_sdk.settings import SettingsError, partial_environment, read_environment
@@ -56,8 +57,11 @@ def main() -> int:
     if early_signals:
         return 0
     running.run(sockets=[bound])
+    metrics.emitter().close()
     return 0 if running.started else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    exit_deadline.exit_within(exit_deadline.TELEMETRY_TIMEOUT_S, code)
+    sys.exit(code)

@@ -4,6 +4,7 @@ It decides nothing, and it serves no HTTP: see the package api.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -27,7 +28,9 @@ from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract.settings import Settings
 from purpleflea_sdk.control import ControlFile
 from purpleflea_sdk.settings import Environment, read_settings
-from purpleflea_sdk.telemetry import metrics
+
+CLOSE_TIMEOUT_S = 0.5
+"""Longest wait for the end of canceled tasks, and again for the end of connections."""
 
 logger = logging.getLogger("purpleflea.agent")
 
@@ -53,7 +56,7 @@ class Application:
     loop: TradingLoop
 
     async def run(self, started: asyncio.Event) -> None:
-        """Trade until canceled; then drain, flush telemetry, and close all parts."""
+        """Trade until canceled; then drain, and close all parts."""
         trader = asyncio.create_task(self.loop.run(), name="trading")
         # They run until the very end, so that a change to Halted also stops the closing of positions.
         others = {
@@ -91,10 +94,11 @@ class Application:
             )
         for task in (drain, trader, *others):
             task.cancel()
-        await asyncio.wait({drain, trader, *others}, timeout=1)
-        await self.exchange.close()
+        await asyncio.wait({drain, trader, *others}, timeout=CLOSE_TIMEOUT_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.exchange.close()
         await self.journal.close()
-        await asyncio.to_thread(metrics.emitter().close)
         logger.info("Stopped")
 
     async def _drain(self, trader: asyncio.Task[None]) -> None:

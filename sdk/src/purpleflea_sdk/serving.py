@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeGuard, cast
 from purpleflea_contract import routes
 from purpleflea_contract.settings import Settings
 from purpleflea_sdk.control import ControlFile, Drain
-from purpleflea_sdk.exit_deadline import exit_within
+from purpleflea_sdk.exit_deadline import TELEMETRY_TIMEOUT_S, exit_within
 from purpleflea_sdk.http import listener, plain_server
 from purpleflea_sdk.http.response import Response
 from purpleflea_sdk.settings import (
@@ -175,7 +175,6 @@ class _Process:
                 self.agent.stop()
                 await self._finish(running)
                 following.cancel()
-        await asyncio.to_thread(metrics.emitter().close)
         logger.info("Stopped")
 
     async def _finish(self, running: asyncio.Task[None]) -> None:
@@ -184,6 +183,11 @@ class _Process:
             logger.warning("The agent's function did not return in time after the signal to stop")
             running.cancel()
             await asyncio.wait({running}, timeout=1)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 if the function ended before the process was stopped."""
+        return 0 if self.death is None else 1
 
     def problem(self) -> str | None:
         """Describe why the process does not work; None if it does."""
@@ -268,7 +272,8 @@ def serve(function: Function | Application | None = None, *, app: Application | 
     if early_signals:
         return 0
     started = run(process, bound)
-    return 0 if started and process.death is None else 1
+    metrics.emitter().close()
+    return process.exit_code if started else 1
 
 
 Run = Callable[[_Process, socket.socket], bool]
@@ -295,6 +300,8 @@ async def _plain(process: _Process, bound: socket.socket) -> None:
         # The server stops last, so that a halt is acknowledged while the function finishes its work.
         async with plain_server.running(bound, process.answer), process.running():
             await stopped.wait()
+        # From here on only telemetry is left, and its time is bounded.
+        exit_within(TELEMETRY_TIMEOUT_S, process.exit_code)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -319,7 +326,12 @@ def _uvicorn() -> Run:
         agent = process.agent
         assert process.app is not None  # noqa: S101 - for the type checker
         paths = OperatorPaths(process.answer, process.app, process.running)
-        server = Server(BodyLimit(paths), agent.environment, at_exit=agent.stop)
+        server = Server(
+            BodyLimit(paths),
+            agent.environment,
+            at_exit=agent.stop,
+            exit_code=lambda: process.exit_code,
+        )
         server.run(sockets=[bound])
         return server.started
 

@@ -115,6 +115,44 @@ def test_a_body_that_never_ends_is_answered_and_does_not_block_others(
         assert b" 408 " in connection.recv(1024)
 
 
+SLOW: dict[str, bytes] = {
+    "silent": b"",
+    "half a line": b"GET /heal",
+    "half a head": b"GET /healthz HTTP/1.1\r\nX: ",
+    "half a body": HEAD + b"\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{",
+    "half a chunk": HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{",
+    "a body without a token": b"POST /v1/trade HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+    "a body that nothing reads": b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+    "a kept connection": b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    "answers that are not read": b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 20,
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_many_slow_connections_delay_no_probe_and_no_acknowledgement(
+    agent: AgentProcess, kind: str
+) -> None:
+    url = agent.http.base_url
+    connections: list[socket.socket] = []
+    try:
+        # Answers without a reader cost the agent processor time, so fewer of these connections are enough.
+        for number in range(100 if kind.startswith("answers") else SLOW_CLIENTS):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((url.host, url.port or 0))
+            connection.setblocking(False)
+            _try_to_send(connection, SLOW[kind])
+            connections.append(connection)
+            if number % 40 == 39:
+                # As the kubelet does: a new connection for each probe, and 3 s for its answer.
+                for path in ("/healthz", "/readyz", "/v1/control"):
+                    answer = httpx.get(f"{url}{path}", timeout=3)
+                    assert answer.status_code == 200, (number, path, answer.text)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
 def _try_to_send(connection: socket.socket, data: bytes) -> None:
     try:
         connection.sendall(data)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-import httpx
+import httpx2
 import pytest
 
 from purpleflea_agent.exchange.errors import ExchangeError
@@ -25,7 +25,7 @@ from support.paper_exchange import PaperExchange
 
 MARKETS = ("BTC-USD", "ETH-USD", "SOL-USD")
 SHARE = 0.2
-TIMEOUT = httpx.Timeout(0.1)
+TIMEOUT = httpx2.Timeout(0.1)
 INTERVAL_S = 5.0
 
 

@@ -1,7 +1,10 @@
 """Guarantees of every Dockerfile of the project, checked on the files."""
 
 import re
+import shutil
+import subprocess
 import tomllib
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from purpleflea_sandbox import paths
 from purpleflea_sandbox.images import catalogue
 
 CHECKOUT = paths.checkout(Path(__file__).parent)
+BASE_IMAGE = (CHECKOUT / "requirements" / "base-image.txt").read_text().strip()
+DIGEST = r"docker\.io/library/python:3\.(?P<minor>\d+)-slim-\w+@sha256:[0-9a-f]{64}"
 EVERY_IMAGE = pytest.mark.parametrize("image", catalogue.IMAGES, ids=lambda image: image.name)
 
 
@@ -37,10 +42,59 @@ def stages(image: catalogue.Image) -> list[list[str]]:
 def test_the_builder_can_set_the_base_image_of_every_stage(
     image: catalogue.Image,
 ) -> None:
-    assert instructions(image)[0].startswith("ARG BASE_IMAGE=docker.io/library/python:3.")
+    assert instructions(image)[0] == f"ARG BASE_IMAGE={BASE_IMAGE}"
     names = {stage[0].split()[3] for stage in stages(image) if " AS " in stage[0]}
     for stage in stages(image):
         assert stage[0].split()[1] in {"${BASE_IMAGE}", *names}
+
+
+def test_the_base_is_pinned_by_digest_and_its_python_has_a_wheel_of_the_tracer() -> None:
+    base = re.fullmatch(DIGEST, BASE_IMAGE)
+    assert base is not None
+    # ddtrace has compiled code for each version of Python, and the agent's image has no compiler.
+    supported = [
+        int(name.rpartition(".")[2])
+        for name in metadata("ddtrace").get_all("Classifier") or ()
+        if name.startswith("Programming Language :: Python :: 3.")
+    ]
+    assert int(base["minor"]) == max(supported)
+
+
+def test_an_example_with_a_build_stage_uses_the_same_base() -> None:
+    for path in (CHECKOUT / "examples").rglob("Dockerfile"):
+        for line in path.read_text().splitlines():
+            if line.startswith("FROM ") and "${" not in line:
+                assert line.split()[1] == BASE_IMAGE, path
+
+
+@pytest.mark.parametrize(
+    ("reference", "accepted"),
+    [
+        (f"docker.io/library/python:3.15-slim-trixie@sha256:{'a' * 64}", True),
+        ("docker.io/library/python:3.15-slim-trixie", False),
+        (f"docker.io/library/python@sha256:{'a' * 64}", False),
+        (f"docker.io/library/python:3.15@sha256:{'a' * 63}", False),
+    ],
+)
+def test_the_script_pins_a_new_base_in_every_dockerfile(
+    tmp_path: Path, reference: str, accepted: bool
+) -> None:
+    files = [Path(image.dockerfile) for image in catalogue.IMAGES]
+    files += [Path("examples/strategy/Dockerfile"), Path("requirements/base-image.txt")]
+    for file in (*files, Path("requirements/base-image.sh")):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / file, tmp_path / file)
+    done = subprocess.run(
+        ["sh", "requirements/base-image.sh", reference],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is accepted
+    for file in files:
+        assert (reference in (tmp_path / file).read_text()) is accepted
+        assert (BASE_IMAGE in (tmp_path / file).read_text()) is not accepted
 
 
 @EVERY_IMAGE

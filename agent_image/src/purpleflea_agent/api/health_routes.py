@@ -83,6 +83,8 @@ def _not_ready_reason(agent: Application) -> str | None:
         return f"the API key file {agent.key_file.path} is missing or empty"
     if agent.journal.write_error is not None:
         return f"no order can be written to the journal: {agent.journal.write_error}"
+    if agent.loop.problem is not None:
+        return agent.loop.problem
     interval = quantities.duration(agent.settings.trading.interval)
     return staleness(agent.account.since_refresh_s, interval=interval)
 

@@ -29,6 +29,7 @@ from purpleflea_agent.trading.market_data import (
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_agent.trading.strategy_runner import StrategyRunner
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Settings
 from purpleflea_sdk.telemetry import logs, metrics, tracing
@@ -57,7 +58,7 @@ class TradingLoop:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
-        self._strategy = strategy
+        self._strategy = StrategyRunner(strategy)
         self._exchange = exchange
         self._account = account
         self._orders = orders
@@ -85,6 +86,11 @@ class TradingLoop:
     def is_stopping(self) -> bool:
         """True if `stop` was called."""
         return self._stopping.is_set()
+
+    @property
+    def problem(self) -> str | None:
+        """Describe why no signal can be computed; None if it can."""
+        return self._strategy.problem
 
     def stop(self) -> None:
         """Finish the current interval and start no other. Safe in a signal handler, which runs in the same thread."""
@@ -166,7 +172,9 @@ class TradingLoop:
         )
         if problem is not None:
             raise UnusableMarketData(problem)
-        signal = self._signal(market, list(closes))
+        signal = await self._signal(market, list(closes))
+        if signal is None:
+            return
         step = sizing.next_step(
             signal,
             position=(await self._orders.position_range(market)).toward(sizing.side_of(signal)),
@@ -181,12 +189,14 @@ class TradingLoop:
             with contextlib.suppress(OrderRefused, OrderUnsettled, ExchangeError):
                 await self._orders.place(request, reference_price=closes[-1])
 
-    def _signal(self, market: str, closes: list[Decimal]) -> Decimal:
+    async def _signal(self, market: str, closes: list[Decimal]) -> Decimal | None:
         with tracing.span(spans.SIGNAL_COMPUTE, market=market, price_count=len(closes)) as span:
             started = time.perf_counter()
-            signal = self._strategy(closes)
+            signal = await self._strategy.signal(closes, self._stopping)
             took_s = time.perf_counter() - started
-            if not Decimal(signal).is_finite():
+            if signal is None:
+                return None
+            if not signal.is_finite():
                 raise UnusableMarketData(f"the signal {signal} of the strategy is not a number")
             span.set(signal_value=round(signal, 6))
         metrics.record_signal_compute_time(took_s, self._settings.trading.model_version)

@@ -8,9 +8,16 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from purpleflea_contract import settings
 from purpleflea_contract.control import Mode
-from purpleflea_contract.settings import SpecModel
+from purpleflea_contract.settings import (
+    ApiSettings,
+    Faucet,
+    Market,
+    Risk,
+    Settings,
+    SpecModel,
+    TradingSettings,
+)
 from purpleflea_operator.api.cel_rules import spec_rules
 from purpleflea_operator.api.datadog import Datadog
 from purpleflea_operator.api.pod import Image, Network, Pod, Storage
@@ -26,7 +33,7 @@ class SecretKeyRef(SpecModel):
     """Key in the Secret whose value is the Purple Flea API key (default api-key)."""
 
 
-class Api(settings.ApiSettings):
+class Api(ApiSettings):
     """The Purple Flea services that the agents use, and the key for them."""
 
     key_secret_ref: SecretKeyRef
@@ -36,7 +43,7 @@ class Api(settings.ApiSettings):
     set, these endpoints are closed."""
 
 
-class Trading(settings.TradingSettings):
+class Trading(TradingSettings):
     """Trading of the agents, and the trading mode."""
 
     mode: Mode = Mode.ACTIVE
@@ -59,7 +66,7 @@ class AgentSpec(SpecModel):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of identities (0 to 1000, default 1). Each identity is one pod that never runs twice at the same time."""
     markets: Annotated[
-        tuple[settings.Market, ...],
+        tuple[Market, ...],
         Field(
             min_length=1,
             max_length=32,
@@ -73,9 +80,9 @@ class AgentSpec(SpecModel):
     """The Purple Flea services and the key for them."""
     trading: Trading = Trading()
     """Trading of the agents, and the trading mode."""
-    risk: settings.Risk = settings.Risk()
+    risk: Risk = Risk()
     """Risk limits. An agent rejects an order that exceeds one of them."""
-    faucet: settings.Faucet = settings.Faucet()
+    faucet: Faucet = Faucet()
     """When the agents claim from the faucet."""
     datadog: Datadog = Datadog()
     """Telemetry of the agents in Datadog."""
@@ -88,9 +95,9 @@ class AgentSpec(SpecModel):
 
     model_config = ConfigDict(json_schema_extra=_with_rules)
 
-    def settings(self) -> settings.Settings:
+    def settings(self) -> Settings:
         """Return the part of the spec that the agent reads."""
         picked: dict[str, Any] = self.model_dump(
             include={"strategy", "markets", "api", "trading", "risk", "faucet"}
         )
-        return settings.Settings.model_validate(picked)
+        return Settings.model_validate(picked)

@@ -11,6 +11,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from email.utils import formatdate
 
 import h11
@@ -26,7 +27,8 @@ MAX_DRAINED_BYTES = 1024 * 1024
 """Bytes read and ignored after a response to a bad request. A client whose connection is closed would not read it."""
 MAX_CONNECTIONS = 256
 MAX_CONNECTIONS_PER_ADDRESS = 64
-"""A client that opens connections and sends nothing does not use up those of the kubelet."""
+"""A further connection replaces the oldest one that waits for its client. It is not refused, because the kubelet may
+share an address with other clients."""
 
 logger = logging.getLogger("purpleflea.http")
 
@@ -43,40 +45,71 @@ async def running(listener: socket.socket, answer: Answer) -> AsyncIterator[None
         await connections.close()
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Connection:
+    address: str
+    transport: asyncio.WriteTransport
+    is_answering: bool = False
+    """True while the next step is due at the server."""
+
+
 class _Connections:
-    """The open connections of a server."""
+    """The open connections of a server, oldest first."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._open: dict[asyncio.Task[None], _Connection] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, or close it if there are too many."""
-        address = str((writer.get_extra_info("peername") or ("",))[0])
+        """Serve one connection; it may replace one that waits for its client."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker
-        of_address = Counter(self._tasks.values())[address]
-        if len(self._tasks) >= MAX_CONNECTIONS or of_address >= MAX_CONNECTIONS_PER_ADDRESS:
+        address = str((writer.get_extra_info("peername") or ("",))[0])
+        connection = _Connection(address=address, transport=writer.transport)
+        self._make_room(address)
+        if len(self._open) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
-        self._tasks[task] = address
+        self._open[task] = connection
+
+        async def answer(path: str, accept: str) -> Response | None:
+            connection.is_answering = True
+            try:
+                return await self._answer(path, accept)
+            finally:
+                connection.is_answering = False
+
         try:
-            await _serve_request(reader, writer, self._answer)
+            await _serve_request(reader, writer, answer)
         except (OSError, TimeoutError, h11.ProtocolError):
             writer.transport.abort()
         except Exception:  # a defect must not end the server
             writer.transport.abort()
             logger.exception("A request failed")
         finally:
-            del self._tasks[task]
+            self._open.pop(task, None)
             writer.close()
 
     async def close(self) -> None:
         """Cancel the requests in progress."""
-        tasks = tuple(self._tasks)
+        tasks = tuple(self._open)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _make_room(self, address: str) -> None:
+        counts = Counter(item.address for item in self._open.values())
+        if counts[address] >= MAX_CONNECTIONS_PER_ADDRESS:
+            crowded = address
+        elif len(self._open) >= MAX_CONNECTIONS:
+            crowded = counts.most_common(1)[0][0]
+        else:
+            return
+        for task, item in self._open.items():
+            if item.address == crowded and not item.is_answering:
+                item.transport.abort()
+                del self._open[task]
+                return
 
 
 async def _serve_request(

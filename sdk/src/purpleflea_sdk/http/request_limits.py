@@ -1,10 +1,15 @@
-"""Limits for clients: number of connections, time and size of a request.
+"""Limits for clients: number of connections in total and per address, time and size of a request.
 
-uvicorn 0.54 waits without limit for a request that has begun. The content of a request is not checked here.
+uvicorn 0.54 waits without limit for a request that has begun, and answers 503 to every client once there are too many
+connections. Here a new connection replaces the oldest one that waits for its client, so that clients that send nothing
+never keep a probe or the operator out. The content of a request is not checked here.
 """
 
 import asyncio
+import itertools
+from collections import Counter
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from purpleflea_sdk.http.asgi import Application, Message, Receive, Scope, Send, send_response
@@ -17,18 +22,38 @@ HEAD_TIMEOUT_S = 5.0
 BODY_TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 256
 """Far below the usual limit of 1024 open files, because the journal and the exchange need some too."""
+MAX_CONNECTIONS_OF_ADDRESS = 64
+"""The kubelet and the operator may share an address with other clients, so a new connection is never refused."""
 
 
 class TimeoutProtocol(H11Protocol):
-    """uvicorn's protocol, which closes a connection if the head of a request is not complete in time."""
+    """uvicorn's protocol, which closes a connection if the head of a request is not complete in time.
+
+    It also closes the oldest waiting connection if there are too many.
+    """
 
     head_timeout_s = HEAD_TIMEOUT_S
     _head_timer: asyncio.TimerHandle | None = None
+    _numbers = itertools.count()
+
+    @property
+    def address(self) -> str:
+        """Address of the client."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def waits_for_client(self) -> bool:
+        """True if the next step is due at the client: to send a request or the rest of it, or to read the answer."""
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        is_received = self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)
+        return not (is_answering and is_received) or self.flow.write_paused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the timer of the first request, or close the connection if there are too many."""
+        """Start the timer of the first request, and close another connection if there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self.number = next(self._numbers)
+        self._make_room()
+        if len(self.connections) >= MAX_CONNECTIONS:
             transport.abort()
             return
         self._start_head_timer()
@@ -45,6 +70,26 @@ class TimeoutProtocol(H11Protocol):
         """Stop the timer."""
         self._stop_head_timer()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        others = [
+            item
+            for item in self.connections
+            if isinstance(item, TimeoutProtocol) and item is not self
+        ]
+        counts = Counter(item.address for item in others)
+        if counts[self.address] >= MAX_CONNECTIONS_OF_ADDRESS:
+            crowded = self.address
+        elif len(others) >= MAX_CONNECTIONS - 1:
+            crowded = counts.most_common(1)[0][0]
+        else:
+            return
+        waiting = [item for item in others if item.address == crowded and item.waits_for_client]
+        if waiting:
+            oldest = min(waiting, key=lambda item: item.number)
+            # uvicorn removes it later, when the transport calls connection_lost.
+            self.connections.discard(oldest)
+            oldest.transport.abort()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -1,6 +1,7 @@
 """uvicorn with the limits and the exit of an agent, for an ASGI application."""
 
 import math
+import socket
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,8 +17,14 @@ class Server(uvicorn.Server):
     """uvicorn with an exit deadline that starts at the signal, and an agent that sends no order after it."""
 
     def __init__(
-        self, app: Application, environment: Environment, *, at_exit: Callable[[], None]
+        self,
+        app: Application,
+        environment: Environment,
+        *,
+        at_exit: Callable[[], None],
+        exit_code: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`at_exit` runs in the signal handler. `exit_code` is read when the work is done."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -33,6 +40,7 @@ class Server(uvicorn.Server):
         )
         self._exit_timeout_s = environment.exit_timeout_s
         self._at_exit = at_exit
+        self._exit_code = exit_code
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the exit at once, because uvicorn may wait for open requests before it stops the agent."""
@@ -40,3 +48,8 @@ class Server(uvicorn.Server):
             exit_deadline.exit_within(self._exit_timeout_s)
             self._at_exit()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests and the agent; from here on only telemetry is left, and its time is bounded."""
+        await super().shutdown(sockets)
+        exit_deadline.exit_within(exit_deadline.TELEMETRY_TIMEOUT_S, self._exit_code())

@@ -19,6 +19,7 @@ from purpleflea_contract.metrics import Metric, MetricType
 
 SAMPLES_PER_LINE = 32
 """Keeps a line, tags included, well below the smallest packet of 1432 bytes."""
+CLOSE_TIMEOUT_S = 1.0
 
 logger = logging.getLogger("purpleflea.telemetry")
 
@@ -81,7 +82,7 @@ class MetricBuffer:
     def close(self) -> None:
         """Stop the thread, then flush the remaining points."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT_S)
         self.flush()
 
     def before_fork(self) -> None:

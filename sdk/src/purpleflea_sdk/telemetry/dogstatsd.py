@@ -24,7 +24,7 @@ logger = logging.getLogger("purpleflea.telemetry")
 
 FLUSH_INTERVAL_S = 1.0
 QUEUED_PACKETS = 1000
-CLOSE_TIMEOUT_S = 2.0
+CLOSE_TIMEOUT_S = 1.0
 
 Value = float | Decimal
 
@@ -98,7 +98,8 @@ class Emitter:
         packets_pass = self._packets_pass()
         for signal, dropped in drop_counters.counts().items():
             before = self._reported.get(signal)
-            if dropped and not before and signal not in self._warned:
+            # The log handler itself reports lost lines, when its reader resumes.
+            if dropped and not before and signal not in {*self._warned, "logs"}:
                 self._warned.add(signal)
                 logger.warning(
                     "Dropping telemetry: no receiver is accepting data",

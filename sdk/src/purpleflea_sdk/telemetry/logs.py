@@ -1,7 +1,8 @@
 """One JSON line per log record on standard output, and the log events of the published integration.
 
 The event time is the time of the record, in milliseconds. The trace correlation is from ddtrace. Secrets are redacted.
-No value can prevent a line from being written. The node agent collects the lines.
+No value can prevent a line from being written. A separate thread writes the lines (line_writer), and the node agent
+collects them.
 """
 
 import json
@@ -19,6 +20,7 @@ from purpleflea_contract import events
 from purpleflea_contract.events import LogEvent
 from purpleflea_sdk.settings import Environment, read_environment, strategy_name
 from purpleflea_sdk.telemetry import drop_counters, redaction
+from purpleflea_sdk.telemetry.line_writer import LineWriter
 
 STOCK_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 RESERVED = frozenset(
@@ -37,6 +39,8 @@ RESERVED = frozenset(
 )
 """Top-level keys with a meaning here or at Datadog; values of callers with these names get the prefix `extra.`."""
 NO_SPAN = (None, "", "0", 0)
+FLUSH_TIMEOUT_S = 0.5
+"""Longest wait for the reader of the log, at the exit and when logging is configured again."""
 
 _configured = False
 
@@ -93,16 +97,38 @@ class DDJsonFormatter(JsonFormatter):
         super().__init__(read_environment())
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; counts lines that cannot be written, instead of printing a traceback."""
+class LineHandler(logging.Handler):
+    """Puts lines into the queue of a LineWriter, so that a reader that does not read delays no other thread."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self.dropped = 0
+        super().__init__()
+        self._writer = LineWriter(stream, on_recovery=_warn_of_dropped_lines)
+        self._failed = 0
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Count a line; called while a write error is handled."""
-        self.dropped += 1
+    @property
+    def dropped(self) -> int:
+        """Number of lines that were not written."""
+        return self._writer.dropped + self._failed
+
+    def createLock(self) -> None:  # noqa: N802 - the library's name
+        """Use no lock: the text of a value of the caller may take forever, and other threads would wait for it."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format the record here, because the writer has another trace context, and add its line."""
+        try:
+            self._writer.add(self.format(record))
+        except Exception:  # a log call never fails in the code of its caller
+            self._failed += 1
+
+    def flush(self) -> None:
+        """Wait until the lines so far are written, for FLUSH_TIMEOUT_S at most. logging calls it at the exit."""
+        self._writer.wait_until_written(FLUSH_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Write what is in the queue, and end the thread."""
+        self._writer.close(FLUSH_TIMEOUT_S)
+        super().close()
 
 
 def configure(environment: Environment, stream: TextIO | None = None) -> None:
@@ -112,6 +138,9 @@ def configure(environment: Environment, stream: TextIO | None = None) -> None:
     drop_counters.register("logs", lambda: handler.dropped)
     handler.setFormatter(JsonFormatter(environment))
     root = logging.getLogger()
+    for former in root.handlers:
+        if isinstance(former, LineHandler):
+            former.close()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "ddtrace"):
@@ -222,6 +251,13 @@ def log_position_mismatch(
             "own_size": own_size,
             "mismatch.status": status,
         },
+    )
+
+
+def _warn_of_dropped_lines(count: int) -> None:
+    logging.getLogger("purpleflea.telemetry").warning(
+        "Log lines were dropped, because the reader of standard output did not read them",
+        extra={"dropped": count},
     )
 
 

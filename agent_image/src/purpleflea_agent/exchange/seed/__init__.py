@@ -1,5 +1,5 @@
 """The Seed dialect: the HTTP contract of the published integration page, as an adapter of the port."""
 
-from purpleflea_agent.exchange.seed.client import TIMEOUT, SeedExchange
+from purpleflea_agent.exchange.seed.client import SeedExchange
 
-__all__ = ["TIMEOUT", "SeedExchange"]
+__all__ = ["SeedExchange"]

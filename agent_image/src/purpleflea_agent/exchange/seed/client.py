@@ -1,17 +1,20 @@
 """The HTTP client of the Seed dialect.
 
-It converts answers to the types of the port and failures to exchange.errors, and counts every call. It repeats a
-request only once, after a 401, if the key file has a new key. Only a problem document of the exchange itself proves
-that a request was refused; after any other answer the outcome is unknown. It decides nothing else.
+It converts answers to the types of the port and failures to exchange.errors, and counts every call; bounded_http sends
+it. It repeats a request only once, after a 401, if the key file has a new key. Only a problem document of the exchange
+itself proves that a request was refused; after any other answer the outcome is unknown. It decides nothing else.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ValidationError
 
+from purpleflea_agent.exchange import bounded_http
+from purpleflea_agent.exchange.bounded_http import DEADLINE_S, TIMEOUT, Answer
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
@@ -28,13 +31,6 @@ from purpleflea_agent.exchange.seed import wire
 from purpleflea_contract.settings import Endpoints
 from purpleflea_sdk.telemetry import metrics, redaction
 
-TIMEOUT = httpx.Timeout(6.0, connect=3.0)
-CONNECTION_ERRORS = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-)
 MAX_DETAIL = 300
 
 M = TypeVar("M", bound=BaseModel)
@@ -50,11 +46,15 @@ class SeedExchange:
         *,
         key_file: KeyFile,
         agent_id: str,
-        timeout: httpx.Timeout = TIMEOUT,
+        timeout: httpx2.Timeout = TIMEOUT,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._endpoints = endpoints
         self._key_file = key_file
-        self._client = httpx.AsyncClient(timeout=timeout, headers={"X-Agent-Id": agent_id})
+        self._deadline_s = deadline_s
+        self._client = httpx2.AsyncClient(
+            timeout=timeout, headers={**bounded_http.HEADERS, "X-Agent-Id": agent_id}
+        )
 
     async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
         """Return the newest candles of a market."""
@@ -85,7 +85,7 @@ class SeedExchange:
         )
         order = _parsed(wire.OrderPayload, _content(answer)).order()
         _check_key(order.idempotency_key, request.idempotency_key)
-        return replace(order, status_code=answer.status_code)
+        return replace(order, status_code=answer.status)
 
     async def find_order(self, idempotency_key: str) -> Order | None:
         """Return the order of a key, or None if the exchange has none."""
@@ -190,69 +190,64 @@ class SeedExchange:
         query: dict[str, str] | None = None,
         body: dict[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> httpx.Response:
+    ) -> Answer:
         key = self._key_file.key()
         if key is None:
             raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
         request = self._client.build_request(method, url, params=query, json=body)
         if idempotency_key is not None:
             request.headers["Idempotency-Key"] = idempotency_key
-        response = await self._send(request, key, endpoint)
-        if response.status_code == 401:
+        answer = await self._send(request, key, endpoint, deadline)
+        if answer.status == 401:
             self._key_file.forget()
             new_key = self._key_file.key()
             # A request that the exchange itself did not refuse may have taken effect, so it is not sent again.
-            is_safe = method == "GET" or _venue_problem(response) is not None
+            is_safe = method == "GET" or _venue_problem(answer) is not None
             if is_safe and new_key is not None and new_key != key:
-                response = await self._send(request, new_key, endpoint)
-        return response
+                answer = await self._send(request, new_key, endpoint, deadline)
+        return answer
 
-    async def _send(self, request: httpx.Request, key: str, endpoint: str) -> httpx.Response:
+    async def _send(
+        self, request: httpx2.Request, key: str, endpoint: str, deadline: float
+    ) -> Answer:
         request.headers["Authorization"] = f"Bearer {key}"
         code = 0
         try:
-            response = await self._client.send(request)
-            code = response.status_code
-        except CONNECTION_ERRORS as error:
-            raise NeverSent(f"{request.url.host} cannot be reached: {_text(error)}") from error
-        except httpx.TimeoutException as error:
-            raise OutcomeUnknown(f"{endpoint}: no answer in time", error_type="timeout") from error
-        except httpx.HTTPError as error:
-            raise OutcomeUnknown(
-                f"{endpoint}: connection lost: {_text(error)}", error_type="connection"
-            ) from error
+            answer = await bounded_http.answer(self._client, request, deadline=deadline)
+            code = answer.status
         finally:
             metrics.record_api_call(endpoint, request.method, code)
-        return response
+        return answer
 
 
-def _content(response: httpx.Response) -> bytes:
-    if response.is_success:
-        return response.content
-    status = response.status_code
-    problem = _venue_problem(response)
-    text = response.reason_phrase if problem is None else problem.detail or problem.title
+def _content(answer: Answer) -> bytes:
+    if answer.is_success:
+        return answer.content
+    status = answer.status
+    problem = _venue_problem(answer)
+    text = answer.reason if problem is None else problem.detail or problem.title
     detail = redaction.redact(f"{status}: {text[:MAX_DETAIL]}")
-    if problem is None or not response.is_client_error:
+    if problem is None or not answer.is_client_error:
         status_text = _status_text(status)
         raise OutcomeUnknown(detail, error_type="upstream", status=status, in_public=status_text)
     is_about_our_key = status in (401, 403)
     raise Refused(
         detail,
         status=status,
-        retry_after_s=_retry_after(response),
+        retry_after_s=_retry_after(answer),
         in_public=_status_text(status) if is_about_our_key else None,
     )
 
 
 def _status_text(status: int) -> str:
     # Not the reason phrase of the answer, because that is text of the service too.
-    return f"{status}: {httpx.codes.get_reason_phrase(status) or 'unknown status'}"
+    return f"{status}: {httpx2.codes.get_reason_phrase(status) or 'unknown status'}"
 
 
-def _venue_problem(response: httpx.Response) -> wire.ProblemPayload | None:
-    content_type = response.headers.get("Content-Type", "")
-    return wire.venue_problem(response.status_code, content_type, response.content)
+def _venue_problem(answer: Answer) -> wire.ProblemPayload | None:
+    content_type = answer.headers.get("Content-Type", "")
+    return wire.venue_problem(answer.status, content_type, answer.content)
 
 
 def _check_key(answered: str, sent: str) -> None:
@@ -272,9 +267,9 @@ def _with_key(items: Sequence[K | None], idempotency_key: str) -> K | None:
     return match
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     try:
-        return float(response.headers["Retry-After"])
+        return float(answer.headers["Retry-After"])
     except (KeyError, ValueError):
         return None
 
@@ -287,7 +282,3 @@ def _parsed(model: type[M], content: bytes) -> M:
             f"the answer is not a valid {model.__name__}: {error.error_count()} problems",
             error_type="upstream",
         ) from error
-
-
-def _text(error: httpx.HTTPError) -> str:
-    return redaction.redact(str(error) or type(error).__name__)
