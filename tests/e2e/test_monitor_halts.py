@@ -66,7 +66,7 @@ def is_refused(sandbox, halt):
 
 
 def halts(sandbox):
-    items = sandbox.tools.get("pfh", f"--namespace={NAMESPACE}")["items"]
+    items = sandbox.tools.get("pfh", f"--namespace={NAMESPACE}").get("items", [])
     return [item["metadata"]["name"] for item in items]
 
 

@@ -23,7 +23,8 @@ Uid = Annotated[str, Field(pattern="^[-a-zA-Z0-9]+$", min_length=1, max_length=6
 Target = Annotated[
     str,
     Field(
-        pattern="^((slack|pagerduty|webhook|oncall|incident|workflow):[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?|email:[^@ ]+@[^@ ]+)$",
+        pattern="^((slack|pagerduty|webhook|oncall|incident|workflow):[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?"
+        "|email:[^@ ]+@[^@ ]+)$",
         max_length=253,
     ),
 ]
