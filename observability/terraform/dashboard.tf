@@ -790,5 +790,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
       },
     ]
+    notify_list = []
+    tags        = []
   })
 }

@@ -261,17 +261,14 @@ class _Operator:
         control_passes = TimedReconciler(
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
-        return (
-            WorkerPool(
-                name="workers", queue=self._queue, passes=passes, count=self._settings.workers
-            ),
-            WorkerPool(
-                name="control_workers",
-                queue=self._control_queue,
-                passes=control_passes,
-                count=control_lane.WORKERS,
-            ),
+        control = WorkerPool(
+            name="control_workers",
+            queue=self._control_queue,
+            passes=control_passes,
+            count=control_lane.WORKERS,
         )
+        count = self._settings.workers
+        return control.with_passes("workers", self._queue, passes, count=count)
 
     async def _create_control_lane(
         self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController

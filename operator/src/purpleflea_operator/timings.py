@@ -160,8 +160,17 @@ server."""
 PROBE_CONFIRM_S = 60.0
 """Interval between two probes of an agent with a finding."""
 
+HTTP_IDLE_S = 20.0
+"""An idle connection to the operator's HTTP port is closed after this time. Prometheus scrapes every 15 s."""
+HTTP_CONNECTION_S = 60.0
+"""A connection to the operator's HTTP port is closed after this time, whatever it does. A slow client sends a byte at a
+time and is never idle."""
+
 # Rollouts, volumes and diagnosis of agents
 
+IDENTITY_HOLD_S = 600.0
+"""An agent that never ran holds an identity for this long against an agent that can start. The pull of a large image,
+or a new node for a pending pod, takes minutes."""
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
 CLOCK_TOLERANCE = timedelta(seconds=15)

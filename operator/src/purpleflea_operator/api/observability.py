@@ -129,7 +129,7 @@ class ObservabilitySpec(DocumentedModel):
     requests."""
     adopt_from: Annotated[tuple[Uid, ...], Field(max_length=4)] = ()
     """Uids of former PurpleFleaObservability resources (at most 4). This resource takes over their objects that were
-    retained in Datadog."""
+    retained in Datadog. Nothing is synchronized as long as one of them exists."""
     env: LowerTagValue = "production"
     """Unified service tag env of the observed agents, in lower case."""
     service: LowerTagValue = "purpleflea-trading-agent"

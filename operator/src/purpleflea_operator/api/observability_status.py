@@ -73,7 +73,8 @@ class ObjectStatus(SpecModel):
     since: ShortText | None = None
     """If the object is being created: end of the last attempt. The operator does not try again within 10 s."""
     change: Annotated[str, Field(max_length=MAX_CHANGE_LENGTH)] | None = None
-    """Difference from the spec: the change that mode Plan would make, or the fields that were edited manually."""
+    """Difference from the spec: the change that mode Plan would make, the fields that were edited manually, or settings
+    of the log index that users added and that are kept."""
     last_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
     """Error of the last request for the object, or the reason why it waits."""
 

@@ -89,6 +89,12 @@ class Metrics:
             buckets=LAG_BUCKETS_S,
             registry=self._registry,
         )
+        self._own_loop_lag = Histogram(
+            f"{PREFIX}_event_loop_own_lag_seconds",
+            "Part of the delay of the event loop in which it ran. In the rest it waited for a processor.",
+            buckets=LAG_BUCKETS_S,
+            registry=self._registry,
+        )
         build = Gauge(
             f"{PREFIX}_build_info",
             "Always 1; the version is a label.",
@@ -105,9 +111,10 @@ class Metrics:
         """Record the duration of a reconcile of a PurpleFleaAgent."""
         self._reconcile_duration.labels(result).observe(seconds)
 
-    def observe_loop_lag(self, seconds: float) -> None:
-        """Record a sample of the event-loop lag."""
+    def observe_loop_lag(self, seconds: float, own_s: float) -> None:
+        """Record a sample of the event-loop lag, and the part of it in which the loop ran."""
         self._loop_lag.observe(seconds)
+        self._own_loop_lag.observe(own_s)
 
     def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
         """Count a request to the Datadog API."""

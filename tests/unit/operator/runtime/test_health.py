@@ -240,7 +240,7 @@ def test_metrics_export_counters_and_gauges():
     metrics.register_gauges(sources(totals))
     metrics.count_request("patch", "configmaps", "201")
     metrics.observe_reconcile("done", 0.02)
-    metrics.observe_loop_lag(0.3)
+    metrics.observe_loop_lag(0.3, 0.2)
     lines = metrics.exposition().decode().splitlines()
     for line in (
         'purpleflea_operator_watches_failing{namespace="",resource="pods"} 1.0',
@@ -249,6 +249,8 @@ def test_metrics_export_counters_and_gauges():
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
         'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.25"} 0.0',
         'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.5"} 1.0',
+        'purpleflea_operator_event_loop_own_lag_seconds_bucket{le="0.1"} 0.0',
+        'purpleflea_operator_event_loop_own_lag_seconds_bucket{le="0.25"} 1.0',
         'purpleflea_operator_build_info{version="1.2.3"} 1.0',
         "purpleflea_operator_leader 1.0",
         "purpleflea_operator_queue_depth 4.0",

@@ -90,7 +90,8 @@ class ObservabilityController:
         key = NamespacedName(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
             self._resources.delete(key, metadata["uid"])
-            self._queue.add(key)
+            for affected in (key, *self._resources.adopters(metadata["uid"])):
+                self._queue.add(affected)
         elif self._resources.observe(manifest):
             self._queue.add(key)
 

@@ -13,6 +13,7 @@ from purpleflea_operator.api.thresholds import level_comparisons
 from purpleflea_operator.datadog.definitions.notification_targets import Target, handles
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+from purpleflea_operator.datadog.definitions.queries import number
 
 STILL_WARNING = "The value is no longer critical, but it still exceeds the warning level."
 COMPOSITE = "composite"
@@ -95,7 +96,8 @@ def check_levels(key: str, levels: Mapping[str, float], *, above: bool) -> None:
     for name, sign, following in level_comparisons(levels, above=above):
         if not COMPARISONS[sign](levels[name], levels[following]):
             raise ValueError(
-                f"{key}: {name} ({levels[name]:g}) must be {side} {following} ({levels[following]:g})"
+                f"{key}: {name} ({number(levels[name])}) must be {side} {following}"
+                f" ({number(levels[following])})"
             )
 
 
