@@ -41,6 +41,23 @@ resource "datadog_dashboard_json" "fleet" {
     widgets = [
       {
         definition = {
+          type             = "note"
+          content          = "Select one agent in `agent_id`, then: `kubectl describe pod $agent_id.value`, `kubectl logs $agent_id.value`, `kubectl get pfa,pfh`"
+          background_color = "white"
+          font_size        = "14"
+          text_align       = "left"
+          show_tick        = false
+          has_padding      = true
+        }
+        layout = {
+          x      = 0
+          y      = 0
+          width  = 12
+          height = 2
+        }
+      },
+      {
+        definition = {
           type  = "query_value"
           title = "Fleet P&L (USD)"
           requests = [
@@ -82,10 +99,20 @@ resource "datadog_dashboard_json" "fleet" {
           precision   = 2
           autoscale   = false
           custom_unit = "USD"
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/pnl-anomaly.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 0
-          y      = 0
+          y      = 2
           width  = 3
           height = 2
         }
@@ -127,10 +154,20 @@ resource "datadog_dashboard_json" "fleet" {
           precision   = 2
           autoscale   = false
           custom_unit = "%"
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/drawdown.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 3
-          y      = 0
+          y      = 2
           width  = 3
           height = 2
         }
@@ -173,10 +210,20 @@ resource "datadog_dashboard_json" "fleet" {
           precision   = 2
           autoscale   = false
           custom_unit = "%"
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/slo-fast-burn.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 6
-          y      = 0
+          y      = 2
           width  = 3
           height = 2
         }
@@ -206,10 +253,20 @@ resource "datadog_dashboard_json" "fleet" {
           precision   = 2
           autoscale   = false
           custom_unit = "agents"
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/heartbeat.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 9
-          y      = 0
+          y      = 2
           width  = 3
           height = 2
         }
@@ -245,7 +302,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
         layout = {
           x      = 0
-          y      = 2
+          y      = 4
           width  = 6
           height = 4
         }
@@ -285,7 +342,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
         layout = {
           x      = 6
-          y      = 2
+          y      = 4
           width  = 6
           height = 4
         }
@@ -307,7 +364,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
         layout = {
           x      = 0
-          y      = 6
+          y      = 8
           width  = 4
           height = 4
         }
@@ -326,10 +383,20 @@ resource "datadog_dashboard_json" "fleet" {
               }
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/order-latency-p95.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 4
-          y      = 6
+          y      = 8
           width  = 4
           height = 4
         }
@@ -358,10 +425,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "line"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/order-span-p95.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 8
-          y      = 6
+          y      = 8
           width  = 4
           height = 4
         }
@@ -389,10 +466,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "line"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/wallet-balance.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 0
-          y      = 10
+          y      = 12
           width  = 6
           height = 4
         }
@@ -420,10 +507,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "bars"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/position-mismatch.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 6
-          y      = 10
+          y      = 12
           width  = 6
           height = 4
         }
@@ -460,10 +557,20 @@ resource "datadog_dashboard_json" "fleet" {
               ]
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/api-error-rate.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 0
-          y      = 14
+          y      = 16
           width  = 6
           height = 4
         }
@@ -496,10 +603,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "line"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/api-error-rate.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 6
-          y      = 14
+          y      = 16
           width  = 6
           height = 4
         }
@@ -533,7 +650,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
         layout = {
           x      = 0
-          y      = 18
+          y      = 20
           width  = 4
           height = 4
         }
@@ -561,10 +678,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "bars"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/escrow-failures.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 4
-          y      = 18
+          y      = 20
           width  = 4
           height = 4
         }
@@ -592,10 +719,20 @@ resource "datadog_dashboard_json" "fleet" {
               display_type = "bars"
             },
           ]
+          custom_links = [
+            {
+              label = "Runbook"
+              link  = "${var.runbooks_url}/dropped-telemetry.md"
+            },
+            {
+              label = "Logs of the agents"
+              link  = "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}%20agent_id%3A{{$agent_id.value}}"
+            },
+          ]
         }
         layout = {
           x      = 8
-          y      = 18
+          y      = 20
           width  = 4
           height = 4
         }
@@ -647,7 +784,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
         layout = {
           x      = 0
-          y      = 22
+          y      = 24
           width  = 12
           height = 5
         }

@@ -27,6 +27,7 @@ from purpleflea_operator.datadog.definitions.widgets import (
     heat_map,
     log_stream,
     metric_query,
+    note_widget,
     query_value,
     timeseries,
     toplist,
@@ -37,6 +38,26 @@ VARIABLES = ("env", "service", tags.AGENT_ID.name, tags.STRATEGY.name, tags.MARK
 LOG_VARIABLES = VARIABLES[:-1]
 """The market is not a tag of log lines: it is an attribute in upper case."""
 BY_AGENT = (tags.AGENT_ID,)
+RUNBOOKS = {
+    "Fleet P&L (USD)": "pnl-anomaly",
+    "Max drawdown": "drawdown",
+    "API calls that succeed": "slo-fast-burn",
+    "Agents with a heartbeat": "heartbeat",
+    "Order latency over time": "order-latency-p95",
+    "Order execution in APM, p95 (s)": "order-span-p95",
+    "Wallet balance": "wallet-balance",
+    "Open positions": "position-mismatch",
+    "Error rate by endpoint (%)": "api-error-rate",
+    "Error rate by agent (%)": "api-error-rate",
+    "Escrow transactions": "escrow-failures",
+    "Telemetry dropped": "dropped-telemetry",
+}
+"""Runbook of the monitor on the data of a widget, by the title of the widget."""
+LOGS_LINK = (
+    "/logs?query=env%3A{{$env.value}}%20service%3A{{$service.value}}"
+    "%20agent_id%3A{{$agent_id.value}}"
+)
+"""Relative, because the host depends on the site of the organization."""
 REALIZED_AND_OPEN = ({tags.REALIZED: "true"}, {tags.REALIZED: "false"})
 
 
@@ -57,7 +78,9 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
         "reflow_type": "fixed",
         "template_variables": [_variable(name, parameters) for name in VARIABLES],
         "widgets": _laid_out(
+            parameters,
             (
+                Row(2, (_commands(),)),
                 Row(
                     2,
                     (
@@ -73,7 +96,7 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
                 Row(4, (_errors_by_endpoint(), _errors_by_agent())),
                 Row(4, (_refusals(), _escrows(), _dropped())),
                 Row(5, (_escrow_failures(),)),
-            )
+            ),
         ),
     }
     return (Definition(kind=ObjectKind.DASHBOARD, key="fleet", body=body),)
@@ -84,14 +107,37 @@ def _variable(name: str, parameters: Parameters) -> Body:
     return {"name": name, "prefix": name, "defaults": [chosen], "available_values": []}
 
 
-def _laid_out(rows: tuple[Row, ...]) -> list[Body]:
+def _laid_out(parameters: Parameters, rows: tuple[Row, ...]) -> list[Body]:
     tops = accumulate((row.height for row in rows), initial=0)
     return [
-        with_layout(widget, Layout(x=column * width, y=top, width=width, height=row.height))
+        with_layout(
+            _linked(widget, parameters),
+            Layout(x=column * width, y=top, width=width, height=row.height),
+        )
         for row, top in zip(rows, tops, strict=False)
         for width in [GRID_COLUMNS // len(row.widgets)]
         for column, widget in enumerate(row.widgets)
     ]
+
+
+def _linked(widget: Body, parameters: Parameters) -> Body:
+    """Return the widget with context links: to the runbook of its monitor, and to the logs of the selected agents."""
+    runbook = RUNBOOKS.get(widget.get("title", ""))
+    if runbook is None:
+        return widget
+    links = (
+        ("Runbook", f"{parameters.runbooks_url}/{runbook}.md"),
+        ("Logs of the agents", LOGS_LINK),
+    )
+    return widget | {"custom_links": [{"label": label, "link": link} for label, link in links]}
+
+
+def _commands() -> Body:
+    agent = f"${tags.AGENT_ID.name}.value"
+    return note_widget(
+        "Select one agent in `agent_id`, then: "
+        f"`kubectl describe pod {agent}`, `kubectl logs {agent}`, `kubectl get pfa,pfh`"
+    )
 
 
 def _scope(source: Source) -> tuple[str, ...]:

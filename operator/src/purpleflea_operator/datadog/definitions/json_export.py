@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from purpleflea_contract import events, facets
+from purpleflea_contract import events, facets, kubernetes
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
@@ -94,7 +94,14 @@ def datadog_values(parameters: Parameters, check: str) -> str:
             },
             "logs": {"enabled": True, "containerCollectAll": False},
             "processAgent": {"processCollection": True},
+            # Flows between pods, nodes and the exchange. It needs eBPF on the nodes.
+            "networkMonitoring": {"enabled": True},
             "kubeStateMetricsEnabled": False,
+            "kubeStateMetricsCore": {"enabled": True, "collectCrMetrics": [_halts()]},
+            "orchestratorExplorer": {
+                "enabled": True,
+                "customResources": [f"{kubernetes.API_VERSION}/{plural}" for plural in PLURALS],
+            },
             "checksd": {CHECK: check},
         },
         "clusterAgent": {
@@ -117,6 +124,41 @@ def datadog_values(parameters: Parameters, check: str) -> str:
         },
     }
     return VALUES_HEAD + yaml.dump(values, Dumper=_Readable, sort_keys=False)
+
+
+PLURALS = ("purplefleaagents", "purplefleahalts", "purplefleaobservabilities")
+"""Kinds that the Kubernetes Explorer shows, in the form of the chart (group/version/plural)."""
+
+
+def _halts() -> dict[str, Any]:
+    """Return the state of the conditions of the PurpleFleaHalts as a metric of the check kubernetes_state_core."""
+    return {
+        "groupVersionKind": {
+            "group": kubernetes.GROUP,
+            "version": kubernetes.VERSION,
+            "kind": "PurpleFleaHalt",
+            "resource": "purplefleahalts",
+        },
+        "labelsFromPath": {
+            "halt": ["metadata", "name"],
+            "kube_namespace": ["metadata", "namespace"],
+        },
+        "metricNamePrefix": "purpleflea",
+        "metrics": [
+            {
+                "name": "halt_condition",
+                "help": "1 if the condition of the PurpleFleaHalt is True.",
+                "each": {
+                    "type": "Gauge",
+                    "gauge": {
+                        "path": ["status", "conditions"],
+                        "labelsFromPath": {"condition": ["type"]},
+                        "valueFrom": ["status"],
+                    },
+                },
+            }
+        ],
+    }
 
 
 FACETS_TEXT = """\

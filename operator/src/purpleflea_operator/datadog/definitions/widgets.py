@@ -134,5 +134,18 @@ def log_stream(title: str, search: str, columns: tuple[str, ...]) -> Body:
 
 
 def note(markdown: str) -> Body:
-    """Return a widget with text."""
+    """Return a cell of a notebook with text."""
     return {"type": "markdown", "text": markdown}
+
+
+def note_widget(markdown: str) -> Body:
+    """Return a widget of a dashboard with text. The cell of a notebook with text is `note`."""
+    return {
+        "type": "note",
+        "content": markdown,
+        "background_color": "white",
+        "font_size": "14",
+        "text_align": "left",
+        "show_tick": False,
+        "has_padding": True,
+    }

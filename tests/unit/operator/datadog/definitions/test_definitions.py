@@ -344,3 +344,24 @@ def test_the_drawdown_widget_is_colored_by_both_levels():
     assert [[(item["comparator"], item["value"]) for item in items] for items in formats] == [
         [(">", levels.critical), (">", levels.warning)]
     ]
+
+
+def test_widgets_link_to_the_runbook_of_their_monitor_and_to_the_logs(repository, parameters):
+    (board,) = dashboard.definitions(parameters)
+    variables = {item["name"] for item in board.body["template_variables"]}
+    linked = {}
+    for widget in board.body["widgets"]:
+        for link in widget["definition"].get("custom_links", ()):
+            linked.setdefault(widget["definition"]["title"], {})[link["label"]] = link["link"]
+    assert set(linked) == set(dashboard.RUNBOOKS)
+    runbooks = {re.search(r"Runbook: (\S+)$", monitor.body["message"])[1] for monitor in MONITORS}
+    for links in linked.values():
+        assert links["Runbook"] in runbooks
+        used = set(re.findall(r"{{\$(\w+)\.value}}", links["Logs of the agents"]))
+        assert used == {"env", "service", "agent_id"} <= variables
+    (note,) = [
+        widget["definition"]
+        for widget in board.body["widgets"]
+        if widget["definition"]["type"] == "note"
+    ]
+    assert "kubectl logs $agent_id.value" in note["content"]

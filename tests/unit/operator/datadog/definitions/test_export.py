@@ -51,6 +51,29 @@ def test_the_helm_values_have_no_key_and_no_service(repository):
     assert not [tag for tag in values["datadog"]["tags"] if tag.startswith("service:")]
 
 
+def test_the_helm_values_collect_the_resources_of_this_project(repository):
+    values = yaml.safe_load(FILES["datadog-values.yaml"])["datadog"]
+    crds = [yaml.safe_load(path.read_text()) for path in (repository / "crds").glob("*.yaml")]
+    served = {
+        f"{crd['spec']['group']}/{version['name']}/{crd['spec']['names']['plural']}": crd
+        for crd in crds
+        for version in crd["spec"]["versions"]
+    }
+    explored = values["orchestratorExplorer"]["customResources"]
+    assert set(explored) == set(served)
+    (collected,) = values["kubeStateMetricsCore"]["collectCrMetrics"]
+    kind = collected["groupVersionKind"]
+    halts = served[f"{kind['group']}/{kind['version']}/{kind['resource']}"]
+    assert halts["spec"]["names"]["kind"] == kind["kind"]
+    (metric,) = collected["metrics"]
+    schema = halts["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for name in metric["each"]["gauge"]["path"]:
+        schema = schema["properties"][name]
+    assert set(schema["items"]["properties"]) >= {"type", "status"}
+    assert values["networkMonitoring"] == {"enabled": True}
+    assert values["processAgent"] == {"processCollection": True}
+
+
 def test_the_helm_values_have_the_agent_check(repository):
     text = FILES["datadog-values.yaml"]
     values = yaml.safe_load(text)
