@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -242,9 +242,9 @@ class EscrowPayload(OpenPayload):
     """An escrow."""
 
     escrow_id: str
-    status: str
+    status: Literal["created", "released", "cancelled"]
     counterparty_id: str
-    amount_usd: Number
+    amount_usd: Annotated[Number, Field(gt=0)]
     idempotency_key: str | None = None
 
     def escrow(self) -> Escrow:
