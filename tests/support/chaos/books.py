@@ -79,21 +79,19 @@ class Books:
 
     def on_order(self, agent: ChaosAgent, key: str, body: dict[str, Any], now: float) -> None:
         """Check an order that leaves an agent now."""
-        sent, placed = self.sent[agent.name], self.orders(agent)
-        market = body["market"]
-        known = {order.request.idempotency_key: order for order in placed}
+        sent, market = self.sent[agent.name], body["market"]
         self.check(
             "no order twice",
             agent.name,
             now,
-            holds=key not in known and key not in sent.in_transit,
+            holds=not self._has_order(agent, key) and key not in sent.in_transit,
             detail=f"{key} leaves again",
         )
         position = self.positions(agent).get(market, ZERO)
         size = Decimal(body["size"]) * (1 if body["side"] == "buy" else -1)
         self._check_mode(agent, sent, now, position=position, size=size)
-        self._check_frozen(agent, sent, known, market, key, now)
-        self._check_sizes(agent, body, now, known)
+        self._check_frozen(agent, market, key, now)
+        self._check_sizes(agent, body, now)
         sent.orders.append(now)
         sent.times[key] = now
         while sent.orders[0] <= now - MINUTE_S:
@@ -170,6 +168,13 @@ class Books:
         held = accounts.positions(self._state.venue.database, account_id)
         return {market: position.size for market, position in held.items()}
 
+    def _has_order(self, agent: ChaosAgent, key: str) -> bool:
+        account_id = self._account_id(agent)
+        database = self._state.venue.database
+        return account_id is not None and bool(
+            orders.find_by_idempotency_key(database, account_id, key)
+        )
+
     def _account_id(self, agent: ChaosAgent) -> int | None:
         account = accounts.find(self._state.venue.database, OWNER, agent.name)
         return None if account is None else account.account_id
@@ -187,15 +192,8 @@ class Books:
             detail=f"mode {mode}, position {position}, order {size}",
         )
 
-    def _check_frozen(
-        self,
-        agent: ChaosAgent,
-        sent: Sent,
-        known: dict[str, Order],
-        market: str,
-        key: str,
-        now: float,
-    ) -> None:
+    def _check_frozen(self, agent: ChaosAgent, market: str, key: str, now: float) -> None:
+        sent = self.sent[agent.name]
         if agent.is_ephemeral:  # a lost journal has no record of them
             return
         unknown = {
@@ -216,9 +214,7 @@ class Books:
             detail=f"{market}: {key} leaves, and {sorted(unknown)} may be filled",
         )
 
-    def _check_sizes(
-        self, agent: ChaosAgent, body: dict[str, Any], now: float, known: dict[str, Order]
-    ) -> None:
+    def _check_sizes(self, agent: ChaosAgent, body: dict[str, Any], now: float) -> None:
         market, size = body["market"], Decimal(body["size"])
         price = self.lowest(market)
         if body.get("price") is not None and body["side"] == "buy":
@@ -230,10 +226,11 @@ class Books:
             self._limit(agent, "maxOrderUsd", size * price, now)
         if closes:
             return
-        sizes = {name: self._largest(agent, name, body) for name in MARKETS}
         directed = self._directed(agent, market, body)
         self._limit(agent, "maxPositionUsd", directed * price, now)
-        others = sum((sizes[name] * self.lowest(name) for name in MARKETS if name != market), ZERO)
+        others = sum(
+            (self._largest(agent, m) * self.lowest(m) for m in MARKETS if m != market), ZERO
+        )
         self._limit(agent, "maxExposureUsd", directed * price + others, now)
 
     def _limit(self, agent: ChaosAgent, name: str, value: Decimal, now: float) -> None:
@@ -254,7 +251,7 @@ class Books:
         )
         return max(ZERO, held + rest + Decimal(body["size"]))
 
-    def _largest(self, agent: ChaosAgent, market: str, body: dict[str, Any]) -> Decimal:
+    def _largest(self, agent: ChaosAgent, market: str) -> Decimal:
         held = self.positions(agent).get(market, ZERO)
         rest = {"buy": ZERO, "sell": ZERO}
         for order in self.open_orders(agent):

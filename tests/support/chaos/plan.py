@@ -75,6 +75,8 @@ class Plan:
 
     seed: int = 1
     agents: int = 20
+    first_agent: int = 0
+    """Number of the first agent, if the agents of a run are in several groups with an exchange each."""
     operations: int = 2_000
     fault_share: float = 0.16
     """Share of the requests with a fault of the exchange."""

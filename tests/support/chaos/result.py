@@ -1,7 +1,7 @@
 """The figures of a chaos run."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from support.chaos.books import Violation
 from support.chaos.plan import Plan
@@ -25,6 +25,15 @@ class Result:
     checks: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
     slowest_halt_s: float = 0.0
+
+    def add(self, other: "Result") -> None:
+        """Add the figures of another group of agents, which ran beside this one."""
+        for item in fields(self):
+            value, more = getattr(self, item.name), getattr(other, item.name)
+            if item.name in ("simulated_s", "slowest_halt_s", "real_s"):
+                setattr(self, item.name, max(value, more))
+            elif item.name != "plan":
+                setattr(self, item.name, value + more)
 
     @property
     def found(self) -> set[str]:

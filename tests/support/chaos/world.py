@@ -53,7 +53,7 @@ class World:
         self.books = Books(plan, self.state)
         self.agents = [
             ChaosAgent(plan, number, folder, loop, self.result.events)
-            for number in range(plan.agents)
+            for number in range(plan.first_agent, plan.first_agent + plan.agents)
         ]
         self._by_name = {agent.name: agent for agent in self.agents}
         self._network = {agent.name: plan.random("network", agent.number) for agent in self.agents}
@@ -202,7 +202,8 @@ class World:
         if network.LATE in self.plan.network_faults:
             await asyncio.sleep(network.LATE_S[1])
         deadline = self.loop.now + self.plan.settled_within_s
-        while any(is_unfinished(agent) for agent in self.agents) and self.loop.now < deadline:
+        # The journal has no event for it.
+        while any(is_unfinished(agent) for agent in self.agents) and self.loop.now < deadline:  # noqa: ASYNC110
             await asyncio.sleep(5)
         await asyncio.sleep(AFTER_SETTLED_S)
         for agent in self.agents:
