@@ -78,9 +78,14 @@ class Driver:
             await asyncio.sleep(self._chance.uniform(0.1, 5.0))
             self._start()
 
-    async def _operate(self) -> None:
+    @property
+    def _running(self) -> Process | None:
         process = self._agent.process
-        if process is None or process.is_dead:
+        return None if process is None or process.is_dead else process
+
+    async def _operate(self) -> None:
+        process = self._running
+        if process is None:
             return
         operations = [self._trade] * 6 + [self._limit] * 2 + [self._repeat] * 2 + [self._cancel]
         operations += [self._open_escrow] * 2 + [self._end_escrow]

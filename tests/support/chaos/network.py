@@ -1,7 +1,7 @@
 """The network between agents and the paper exchange, in the process: from the HTTP client to an ASGI application.
 
 It observes each request when it leaves an agent, adds faults that no server can inject, and ends agents in between.
-The server goes on after its client is gone, as over real connections.
+The server continues after its client is gone, as over real connections.
 """
 
 import asyncio

@@ -138,8 +138,7 @@ def _no_answer_is_no_effect(patch: Patch) -> None:
 
 
 def _open_orders_without_a_size(patch: Patch) -> None:
-    for module in (exposure, order_checks.exposure):
-        patch.setattr(module, "open_size", lambda _: exposure.ZERO)
+    patch.setattr(exposure, "open_size", lambda _: exposure.ZERO)
 
 
 def _closing_by_the_report(patch: Patch) -> None:

@@ -20,7 +20,6 @@ from purpleflea_agent import application
 from purpleflea_agent.application import Application
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.seed import SeedExchange
-from purpleflea_agent.journal import journal as journal_module
 from purpleflea_agent.settings import Environment, read_settings
 from purpleflea_agent.trading import strategies
 from purpleflea_contract import environment as names
@@ -86,6 +85,13 @@ class Disk:
         return result
 
 
+def disk_of_process(**_: object) -> Disk:
+    """Create the executor of the journal that the current process opens."""
+    process = current.get()
+    assert process is not None
+    return Disk(process)
+
+
 def new_task(
     loop: asyncio.AbstractEventLoop, work: Any, *, context: contextvars.Context | None = None
 ) -> "asyncio.Task[Any]":
@@ -118,8 +124,6 @@ class Process:
 
     def _build(self) -> Application:
         current.set(self)
-        disk = Disk(self)
-        journal_module.ThreadPoolExecutor = lambda **_: disk  # type: ignore[assignment,misc]
         environment = self.agent.environment
         settings = read_settings(environment.settings_file)
         app = application.build(

@@ -17,16 +17,19 @@ from pathlib import Path
 
 from ddtrace.trace import tracer
 
-from purpleflea_agent.journal import JournalError
+from purpleflea_agent.journal import JournalError, journal
 from purpleflea_agent.telemetry import metrics
 from purpleflea_agent.telemetry.dogstatsd import Emitter, Value
 from purpleflea_contract.metrics import Metric
 from support.chaos.network import httpx
 from support.chaos.plan import Plan
-from support.chaos.process import current, new_task
+from support.chaos.process import current, disk_of_process, new_task
 from support.chaos.result import Result
 from support.chaos.virtual_time import VirtualLoop
 from support.chaos.world import World
+
+EVENTS = "purpleflea.agent"
+"""Logger of the events of each order."""
 
 
 class _RoutedEmitter(Emitter):
@@ -75,13 +78,15 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
         metrics._emitter,
     )
     keys = plan.random("keys")
-    make_context = ssl.create_default_context
+    make_context, executor = ssl.create_default_context, vars(journal)["ThreadPoolExecutor"]
     try:
+        vars(journal)["ThreadPoolExecutor"] = disk_of_process
         # Each process would read all root certificates, which takes longer than its start.
         context = make_context()
         ssl.create_default_context = lambda *_, **__: context
         root.handlers[:], root.level = [unexpected], logging.ERROR
         logging.disable(logging.WARNING)
+        logging.getLogger(EVENTS).setLevel(logging.CRITICAL)
         loop.set_task_factory(new_task)
         uuid.uuid4 = lambda: uuid.UUID(int=keys.getrandbits(128), version=4)
         world = World(plan, loop, folder, progress)
@@ -93,9 +98,11 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
         httpx.AsyncHTTPTransport.handle_async_request = handle
         uuid.uuid4 = make_key
         ssl.create_default_context = make_context
+        vars(journal)["ThreadPoolExecutor"] = executor
         metrics._emitter = emitter
         root.handlers[:], root.level = handlers, level
         logging.disable(logging.NOTSET)
+        logging.getLogger(EVENTS).setLevel(logging.NOTSET)
         shutil.rmtree(folder)
     for text in unexpected.texts:
         world.books.check("no unexpected exception", "agent", 0, holds=False, detail=text)
