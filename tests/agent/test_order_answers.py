@@ -110,3 +110,32 @@ def test_a_repeated_row_is_one_position_and_contradicting_rows_are_unknown(
     assert portfolio.size_of("BTC-USD") == size
     assert portfolio.unreadable == unreadable
     assert portfolio.size_of("ETH-USD") == -1
+
+
+ESCROW = {
+    "escrow_id": "esc_1",
+    "idempotency_key": "k1",
+    "status": "created",
+    "counterparty_id": "agent_x",
+    "amount_usd": "25",
+}
+ODD_ESCROWS = {
+    "an unknown status": {**ESCROW, "status": "moon"},
+    "no status": {name: value for name, value in ESCROW.items() if name != "status"},
+    "amount zero": {**ESCROW, "amount_usd": "0"},
+    "a negative amount": {**ESCROW, "amount_usd": "-25"},
+    "an amount that is not a number": {**ESCROW, "amount_usd": "NaN"},
+    "no counterparty": {**ESCROW, "counterparty_id": None},
+}
+
+
+@pytest.mark.parametrize("row", ODD_ESCROWS.values(), ids=ODD_ESCROWS)
+def test_an_escrow_that_cannot_be_read_is_unknown(row: dict[str, Any]) -> None:
+    assert wire.Escrows.model_validate({"escrows": [row]}).escrows == [None]
+
+
+@pytest.mark.parametrize("status", ["created", "released", "cancelled"])
+def test_each_state_of_an_escrow_is_read(status: str) -> None:
+    (escrow,) = wire.Escrows.model_validate({"escrows": [{**ESCROW, "status": status}]}).escrows
+    assert escrow is not None
+    assert escrow.escrow().status == status

@@ -156,13 +156,13 @@ PLANTED = {
     ),
     "a 4xx of a gateway is a refusal": Planted(
         plant=_any_4xx_is_a_refusal,
-        found=("journal = exchange", "no order twice", "maxExposureUsd", "maxPositionUsd"),
+        found=("journal = exchange", "maxEscrowUsd", "maxExposureUsd", "maxPositionUsd"),
         plan={**QUIET, "faults": ("gateway after commit",), "fault_share": 0.3},
     ),
     "the mode is not read between journal and send": Planted(
         plant=_no_look_at_the_mode_before_the_send,
         found=("no order after a halt is acknowledged",),
-        plan={**QUIET, "events": ("halt", "slow disk"), "event_every_s": 4.0},
+        plan={**QUIET, "events": ("halt", "slow disk"), "event_every_s": 2.0, "operations": 300},
     ),
     "a key answered 429 is used up": Planted(
         plant=_a_limited_key_is_used_up,
