@@ -7,7 +7,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from purpleflea_agent.api import health_routes
 from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.exchange.port import EscrowRequest, OrderRequest
 from purpleflea_agent.journal import JournalError
@@ -295,12 +294,12 @@ class Driver:
 
     async def _check_idle(self, process: Process) -> None:
         """A halted agent that reports that it is idle has no open order at the exchange."""
-        task = process.task_of(health_routes._is_drained(process.app), "probe")
+        task = process.task_of(process.app.drain.report(), "probe")
         await asyncio.wait({task}, timeout=30)
         if not task.done() or task.cancelled() or process.is_dead:
             return
-        is_idle = task.result() and process.app.shutdown.left_undone is None
-        if not is_idle or self._agent.is_ephemeral:
+        drain = task.result()
+        if not drain.is_drained or drain.left_undone is not None or self._agent.is_ephemeral:
             return
         transit = self._world.books.sent[self._agent.name].in_transit
         known = {

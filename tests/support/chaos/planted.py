@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Order, OrderRequest
 from purpleflea_agent.exchange.seed import SeedExchange, wire
@@ -31,6 +30,7 @@ from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.position_discrepancies import PositionDiscrepancies
 from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_contract import metrics as contract
+from purpleflea_sdk.control import ControlFile
 
 Patch = pytest.MonkeyPatch
 

@@ -20,9 +20,9 @@ from purpleflea_agent import application
 from purpleflea_agent.application import Application
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.seed import SeedExchange
-from purpleflea_agent.settings import Environment, read_settings
 from purpleflea_agent.trading import strategies
 from purpleflea_contract import environment as names
+from purpleflea_sdk.settings import Environment, read_settings
 from support.chaos.plan import Plan
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from pathlib import Path
 from ddtrace.trace import tracer
 
 from purpleflea_agent.journal import JournalError, journal
-from purpleflea_agent.telemetry import metrics
-from purpleflea_agent.telemetry.dogstatsd import Emitter, Value
 from purpleflea_contract.metrics import Metric
+from purpleflea_sdk.telemetry import metrics
+from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value
 from support.chaos.network import httpx
 from support.chaos.plan import Plan
 from support.chaos.process import current, disk_of_process, new_task
