@@ -40,6 +40,7 @@ EXCHANGE_FAULTS: Mapping[str, dict[str, Any]] = {
     "cut answer": {"kind": "cut"},
     "dripping answer": {"kind": "drip"},
     "odd row": {"kind": "odd_rows"},
+    "odd name in an order": {"kind": "odd_rows", "oddity": "unknown_name", "match": ORDERS},
     "odd price": {"kind": "odd_price", "match": MARKET_DATA},
     "stale by 1 min": {"kind": "stale", "ms": 60_000},
     "stale by 4 min": {"kind": "stale", "ms": 240_000},

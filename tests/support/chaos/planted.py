@@ -197,7 +197,7 @@ PLANTED = {
     "any answer about an order is booked": Planted(
         plant=_any_answer_is_booked,
         found=("positions = exchange", "journal = exchange", "P&L metric = books"),
-        plan={**QUIET, "faults": ("odd row",), "fault_share": 0.5},
+        plan={**QUIET, "faults": ("odd name in an order",), "fault_share": 0.7},
     ),
     "an order is given up after 30 s": Planted(
         plant=_given_up_after_30_s,
