@@ -65,7 +65,7 @@ test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base cl
 test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e
 
-test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills and 10,000 orders (about 25 minutes)
+test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults
 
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)

@@ -103,7 +103,7 @@ async def running_parts(
         agent_id="momentum-0",
         timeout=httpx2.Timeout(ANSWER_TIMEOUT_S),
     )
-    journal = Journal(folder.state, clock=clock)
+    journal = Journal(folder.state, clock=clock, monotonic=clock.monotonic)
     control = ControlFile(folder.config / "control.json")
     account = Account(
         exchange=exchange,

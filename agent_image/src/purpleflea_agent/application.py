@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from purpleflea_agent.exchange.dialects import DIALECTS
 from purpleflea_agent.exchange.key_file import KeyFile
@@ -173,5 +174,6 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
             orders=parts.orders,
             faucet=parts.faucet,
             monotonic=monotonic,
+            now=lambda: datetime.fromtimestamp(clock(), UTC),
         ),
     )

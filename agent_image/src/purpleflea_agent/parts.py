@@ -63,7 +63,9 @@ def create_parts(  # noqa: PLR0913 - the parts that differ between production, a
     """
     limits, trading = settings.risk, settings.trading
     keep_resting = trading.resting_orders == "Keep"
-    journal = Journal(environment.state_dir, clock=clock, is_durable=is_durable)
+    journal = Journal(
+        environment.state_dir, clock=clock, monotonic=monotonic, is_durable=is_durable
+    )
     account = Account(
         exchange=exchange,
         journal=journal,
@@ -73,7 +75,13 @@ def create_parts(  # noqa: PLR0913 - the parts that differ between production, a
         monotonic=monotonic,
     )
     escrows = EscrowManager(
-        exchange=exchange, journal=journal, control=control, limits=limits, trading=trading
+        exchange=exchange,
+        journal=journal,
+        control=control,
+        limits=limits,
+        trading=trading,
+        clock=clock,
+        monotonic=monotonic,
     )
     orders = OrderManager(
         exchange=exchange,
@@ -94,6 +102,7 @@ def create_parts(  # noqa: PLR0913 - the parts that differ between production, a
         flatten=trading.flatten_on_stop,
         limit_s=environment.drain_timeout_s,
         keep_resting=keep_resting,
+        monotonic=monotonic,
     )
     return TradingParts(
         exchange=exchange,

@@ -156,3 +156,21 @@ async def test_under_mixed_faults_no_escrow_is_paid_twice_or_lost(
     assert counts.keys() <= {"created", "failed"}
     assert parts.account.balance_usd == RICH - 25 * counts["created"]
     assert parts.account.drawdown_pct == 0
+
+
+@pytest.mark.parametrize("oddity", ["unknown_name", "missing", "nan", "wrong_type", "null"])
+async def test_an_odd_answer_about_an_escrow_is_never_booked(
+    parts: Parts, exchange: PaperExchange, oddity: str
+) -> None:
+    await parts.account.refresh()
+    exchange.inject_faults([{"kind": "odd_rows", "oddity": oddity, "match": ESCROWS}])
+    for number in range(4):
+        with suppress(EscrowUnsettled, ExchangeError):
+            await parts.escrows.create(escrow(f"e{number}"))
+    exchange.remove_faults()
+    await parts.escrows.settle_unfinished()
+    await parts.account.refresh()
+    counts = await parts.journal.escrow_counts()
+    assert counts == {"created": 4}
+    assert parts.account.balance_usd == RICH - 100
+    assert parts.account.drawdown_pct == 0

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -95,7 +96,7 @@ async def trader(exchange: PaperExchange, folder: AgentFolder) -> AsyncIterator[
         agent_id="momentum-0",
         timeout=TIMEOUT,
     )
-    journal = Journal(folder.state, clock=clocks.wall)
+    journal = Journal(folder.state, clock=clocks.wall, monotonic=clocks.monotonic)
     account = Account(
         exchange=adapter,
         journal=journal,
@@ -156,3 +157,39 @@ async def test_under_mixed_faults_no_order_is_sent_twice_or_left_unsettled(
         assert entry is not None
         assert entry.status == at_exchange[key]
     assert set(exchange.sent.values()) == {1}
+
+
+@pytest.mark.parametrize("oddity", ["unknown_name", "missing", "nan", "wrong_type", "null"])
+async def test_an_odd_answer_about_an_order_is_never_booked(
+    trader: Trader, exchange: PaperExchange, oddity: str
+) -> None:
+    await trader.orders.settle_unfinished()
+    exchange.inject_faults(
+        [{"kind": "odd_rows", "oddity": oddity, "match": {"path_prefix": "/v1/orders"}}]
+    )
+    for market in MARKETS:
+        await trader.order(market)
+    with suppress(ExchangeError):
+        await trader.orders.settle_unfinished()
+    exchange.remove_faults()
+    await trader.settle()
+    entries = [await trader.journal.entry(f"order-{number}") for number in range(trader.sent)]
+    booked = {e.request.idempotency_key: e.order.filled_size for e in entries if e and e.order}
+    assert booked == {
+        order["idempotency_key"]: Decimal(order["filled_size"]) for order in exchange.orders()
+    }
+
+
+async def test_states_that_arrive_out_of_order_never_undo_a_fill(
+    trader: Trader, exchange: PaperExchange
+) -> None:
+    exchange.inject_faults(
+        [{"kind": "partial_fill", "ms": 3_600_000, "slices": 2}]  # open, and half of it is filled
+    )
+    await trader.order("BTC-USD")
+    exchange.inject_faults([{"kind": "late_state"}])  # open, and nothing is filled
+    await trader.orders.settle_unfinished()
+    entry = await trader.journal.entry("order-0")
+    assert entry is not None
+    assert entry.order is not None
+    assert (entry.status, entry.order.filled_size) == ("open", Decimal("0.005"))

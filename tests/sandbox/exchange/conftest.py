@@ -101,12 +101,21 @@ def exchange(open_exchange: Callable[..., AppState], clock: ManualClock) -> Exch
 
 
 @pytest.fixture
-async def serve(open_exchange: Callable[..., AppState]) -> AsyncIterator[Callable[..., Any]]:
+def served_states() -> list[AppState]:
+    """The states of the exchanges that a test serves, for steps that have no route."""
+    return []
+
+
+@pytest.fixture
+async def serve(
+    open_exchange: Callable[..., AppState], served_states: list[AppState]
+) -> AsyncIterator[Callable[..., Any]]:
     """Serve an exchange; return a client with the identity of agent momentum-0."""
     async with AsyncExitStack() as stack:
 
         async def served(**settings: Any) -> httpx.AsyncClient:
-            url = await stack.enter_async_context(running(open_exchange(**settings)))
+            served_states.append(open_exchange(**settings))
+            url = await stack.enter_async_context(running(served_states[-1]))
             headers = {"Authorization": f"Bearer {KEY}", "X-Agent-Id": "momentum-0"}
             return await stack.enter_async_context(
                 httpx.AsyncClient(base_url=url, headers=headers, timeout=10)

@@ -126,6 +126,23 @@ BAD_FAULTS = (
     {"kind": "reset", "probability": 0},
     {"kind": "reset", "match": {"method": "get"}},
     {"kind": "reset", "extra": 1},
+    {"kind": "reset", "ms": 5},
+    {"kind": "reset", "seed": -1},
+    {"kind": "reset", "burst": 0},
+    {"kind": "gateway", "status": 200},
+    {"kind": "gateway", "status": 600},
+    {"kind": "gateway", "body": "xml"},
+    {"kind": "redirect", "status": 404},
+    {"kind": "status", "after_commit": False},
+    {"kind": "rate_limit", "retry_after": "later"},
+    {"kind": "odd_price", "oddity": "null_row"},
+    {"kind": "odd_rows", "oddity": "strange"},
+    {"kind": "drip", "ms": 60_001},
+    {"kind": "stale", "ms": 3_600_001},
+    {"kind": "partial_fill", "slices": 1},
+    {"kind": "price_gap", "factor": "0"},
+    {"kind": "price_gap", "factor": "NaN"},
+    {"kind": "price_gap", "market": "XRP-USD"},
 )
 
 
@@ -135,3 +152,25 @@ async def test_an_invalid_fault_is_rejected_and_the_old_faults_stay(client, admi
         answer = await client.put("/faults", json=[fault], headers=admin)
         assert answer.status_code == 422, fault
         assert len((await client.get("/faults", headers=admin)).json()) == 1
+
+
+EVERY_FIELD = (
+    {"kind": "gateway", "status": 404, "body": "text", "after_commit": False, "seed": 3},
+    {"kind": "rate_limit", "retry_after": "asctime", "burst": 4, "times": 9},
+    {"kind": "odd_rows", "oddity": "nan", "probability": 0.25},
+    {"kind": "partial_fill", "slices": 3, "ms": 120_000},
+    {"kind": "price_gap", "factor": "1.5", "market": "ETH-USD", "ms": 5},
+    {"kind": "stale", "ms": 300_000, "match": {"method": "GET", "path_prefix": "/v1/orders"}},
+)
+
+
+async def test_installed_faults_are_listed_as_they_were_sent_and_can_be_sent_again(client, admin):
+    await _install(client, admin, *EVERY_FIELD)
+    listed = (await client.get("/faults", headers=admin)).json()
+    for sent, view in zip(EVERY_FIELD, listed, strict=True):
+        assert {name: view[name] for name in sent if name != "match"} == {
+            name: value for name, value in sent.items() if name != "match"
+        }
+    again = [{name: value for name, value in view.items() if name != "hits"} for view in listed]
+    await _install(client, admin, *again)
+    assert (await client.get("/faults", headers=admin)).json() == listed

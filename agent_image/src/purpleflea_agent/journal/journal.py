@@ -44,6 +44,7 @@ class Journal:
         folder: Path,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         is_durable: bool = True,
     ) -> None:
         """Open the file in `folder`, or create it. A journal that is not durable does not survive a power cut.
@@ -53,6 +54,7 @@ class Journal:
         """
         self._path = folder / FILE_NAME
         self._clock = clock
+        self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         try:
             self._store = JournalStore(self._path, is_durable=is_durable)
@@ -76,7 +78,7 @@ class Journal:
         Raises:
             JournalError: The order is not on disk: do not send it. Also if the key has an order already.
         """
-        await self._write(self._store.write, request, self._clock())
+        await self._write(self._store.write, request, self._clock(), self._monotonic())
         self._write_error = None
 
     async def settle(self, order: Order) -> None:
@@ -111,9 +113,13 @@ class Journal:
         """Return the orders that were given up, up to an age."""
         return await self._run(self._store.orders.given_up, self._clock() - max_age_s)
 
-    async def orders_between(self, after: float, until: float) -> int:
-        """Return the number of orders written in a span of time (seconds since the epoch)."""
-        return await self._run(self._store.orders.count_between, after, until)
+    async def order_ages(self) -> list[float] | None:
+        """Return the ages of the orders in the last minute, oldest first; None if the node was booted since."""
+        return await self._run(self._store.order_times.ages, self._monotonic())
+
+    async def orders_since(self, moment: float) -> int:
+        """Return the number of orders written after a moment (seconds since the epoch)."""
+        return await self._run(self._store.orders.count_since, moment)
 
     async def counts(self) -> dict[str, int]:
         """Return the number of orders of each status."""

@@ -171,14 +171,9 @@ class OrderTable:
             entry for entry in entries if entry and entry.is_given_up and entry.written_at > after
         ]
 
-    def count_between(self, after: float, until: float) -> int:
-        """Return the number of orders written in a span of time (seconds since the epoch)."""
-        # The end matters: after a clock stepped back, the orders of a whole day would count as new.
-        rows = self._rows(
-            "SELECT count(*) AS n FROM orders WHERE written_at > ? AND written_at <= ?",
-            after,
-            until,
-        )
+    def count_since(self, moment: float) -> int:
+        """Return the number of orders written after a moment (seconds since the epoch)."""
+        rows = self._rows("SELECT count(*) AS n FROM orders WHERE written_at > ?", moment)
         return int(rows[0]["n"])
 
     def counts(self) -> dict[str, int]:

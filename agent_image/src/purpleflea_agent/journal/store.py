@@ -23,6 +23,7 @@ from purpleflea_agent.journal.cash_flows import CashFlowTable
 from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
 from purpleflea_agent.journal.key_values import KeyValueTable
+from purpleflea_agent.journal.order_times import OrderTimes
 from purpleflea_agent.journal.orders import OrderTable
 from purpleflea_agent.journal.positions import (
     ALL_READABLE,
@@ -62,13 +63,15 @@ class JournalStore:
         self.escrows = EscrowTable(self._database)
         self.positions = PositionTable(self._database)
         self.key_values = KeyValueTable(self._database)
+        self.order_times = OrderTimes(self.key_values)
         self.cash_flows = CashFlowTable(self._database, self.key_values)
         self.daily_stats = DailyStatsTable(self._database)
 
-    def write(self, request: OrderRequest, now: float) -> None:
+    def write(self, request: OrderRequest, now: float, monotonic: float) -> None:
         """Write an order to disk before it is sent."""
         with self._transaction():
             self.orders.write(request, now)
+            self.order_times.add(monotonic)
             self.daily_stats.add(now, {daily_stats.ORDERS: 1})
 
     def settle(self, order: Order, now: float) -> None:

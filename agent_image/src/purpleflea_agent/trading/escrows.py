@@ -147,12 +147,12 @@ class EscrowManager:
 
     async def _look_up_given_up(self) -> None:
         """Look up escrows that were given up: an escrow that appears late is recorded as it is."""
-        given_up = [
-            entry.request.idempotency_key
+        given_up = {
+            entry.request.idempotency_key: entry.request
             for entry in await self._journal.given_up_escrows(GIVEN_UP_LOOKUP_S)
-        ]
-        for key in self._late_lookups.due(given_up, limit=MAX_GIVEN_UP):
-            escrow = await self._exchange.find_escrow(key)
+        }
+        for key in self._late_lookups.due(given_up.keys(), limit=MAX_GIVEN_UP):
+            escrow = await self._find(given_up[key])
             if escrow is not None:
                 await self._record_opened(escrow, key)
 
@@ -171,7 +171,7 @@ class EscrowManager:
         try:
             # The mode is read after the write, because a slow disk may delay the write past a halt.
             with self._control.sending(lambda: self._control.block_reason):
-                return await self._exchange.create_escrow(request)
+                return _checked(await self._exchange.create_escrow(request), request)
         except SendBlocked as blocked:
             await self._journal.withdraw_escrow(request.idempotency_key)
             raise _refused(blocked.reason) from None
@@ -180,9 +180,7 @@ class EscrowManager:
             await self._record_failed(request, mark)
             raise
         except OutcomeUnknown as error:
-            escrow = await self._look_up(
-                lambda: self._exchange.find_escrow(request.idempotency_key)
-            )
+            escrow = await self._look_up(lambda: self._find(request))
             if escrow is None:
                 self._missing_escrows.track(request.idempotency_key)
                 raise EscrowUnsettled(request.idempotency_key) from error
@@ -190,7 +188,7 @@ class EscrowManager:
 
     async def _settle(self, entry: EscrowEntry) -> None:
         key = entry.request.idempotency_key
-        escrow = await self._exchange.find_escrow(key)
+        escrow = await self._find(entry.request)
         if escrow is not None:
             await self._record_opened(escrow, key)
             return
@@ -198,6 +196,10 @@ class EscrowManager:
         if self._missing_escrows.is_abandoned(key, wall_age_s=age_s):
             self._forget_key(key)
             await self._record_failed(entry.request, GIVEN_UP)
+
+    async def _find(self, request: EscrowRequest) -> Escrow | None:
+        escrow = await self._exchange.find_escrow(request.idempotency_key)
+        return None if escrow is None else _checked(escrow, request)
 
     def _forget_key(self, idempotency_key: str) -> None:
         self._missing_escrows.resolve(idempotency_key)
@@ -288,6 +290,14 @@ class EscrowManager:
         reason = self._control.block_reason
         if reason is not None:
             raise _refused(reason)
+
+
+def _checked(escrow: Escrow, request: EscrowRequest) -> Escrow:
+    """Return the escrow if it is the one that was requested, because limits count it as the answer describes it."""
+    answered = (escrow.counterparty_id, escrow.amount_usd)
+    if answered != (request.counterparty_id, request.amount_usd):
+        raise OutcomeUnknown("the answer is about another escrow", error_type="upstream")
+    return escrow
 
 
 def _refused(reason: str) -> OrderRefused:

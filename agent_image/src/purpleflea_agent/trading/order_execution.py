@@ -98,7 +98,7 @@ class OrderExecutor:
 
     async def refresh(self, entry: OrderEntry) -> None:
         """Look up an order of unknown outcome or a resting order, and record any change."""
-        order = await self._exchange.find_order(entry.request.idempotency_key)
+        order = await self._find(entry.request)
         if order is not None:
             await self._apply_update(entry, order)
         elif entry.is_unsettled:  # an order that was given up stays so
@@ -109,7 +109,7 @@ class OrderExecutor:
         if entry.order is None:
             return
         try:
-            order = await self._exchange.cancel_order(entry.order.order_id)
+            order = _checked(await self._exchange.cancel_order(entry.order.order_id), entry.request)
         except Refused as error:
             if error.status != 409:
                 raise
@@ -120,7 +120,7 @@ class OrderExecutor:
     async def _place(self, request: OrderRequest, span: ActiveSpan, permit: Permit) -> Order:
         try:
             with permit():
-                return await self._exchange.place_order(request)
+                return _checked(await self._exchange.place_order(request), request)
         except OutcomeUnknown as error:
             if error.status is not None:
                 span.set(status_code=error.status)
@@ -128,19 +128,23 @@ class OrderExecutor:
                 "No usable answer to an order; looking it up",
                 extra={**attributes(request), "error.message": str(error)},
             )
-            order = await self._look_up(request.idempotency_key)
+            order = await self._look_up(request)
             if order is None:
                 self._missing_orders.track(request.idempotency_key)
                 raise OrderUnsettled(request.idempotency_key) from error
             return order
 
-    async def _look_up(self, idempotency_key: str) -> Order | None:
+    async def _find(self, request: OrderRequest) -> Order | None:
+        order = await self._exchange.find_order(request.idempotency_key)
+        return None if order is None else _checked(order, request)
+
+    async def _look_up(self, request: OrderRequest) -> Order | None:
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 for delay_s in self._lookup_delays_s:
                     await asyncio.sleep(delay_s)
                     try:
-                        order = await self._exchange.find_order(idempotency_key)
+                        order = await self._find(request)
                     except ExchangeError:
                         continue
                     if order is not None:
@@ -153,6 +157,8 @@ class OrderExecutor:
         known = entry.order
         if known and (known.status, known.filled_size) == (order.status, order.filled_size):
             return
+        if known and order.filled_size < known.filled_size:
+            return  # states arrive late and out of order, and a fill is never undone
         self._missing_orders.resolve(entry.request.idempotency_key)
         with _span(entry.request, spans.ORDER_SETTLE) as span:
             await self._record_outcome(order, span, None)
@@ -200,6 +206,15 @@ class OrderExecutor:
         await self._journal.fail(request.idempotency_key, error.in_public, mark=mark)
         metrics.record_order_execution(request.market, error.error_type)
         _log_failure(request.market, error, side=request.side, size=request.size)
+
+
+def _checked(order: Order, request: OrderRequest) -> Order:
+    """Return the order if it is the one that was requested, because its fill is booked as the answer describes it."""
+    answered = (order.idempotency_key, order.market, order.side, order.size, order.type)
+    sent = (request.idempotency_key, request.market, request.side, request.size, request.type)
+    if answered != sent:
+        raise OutcomeUnknown("the answer is about another order", error_type="upstream")
+    return order
 
 
 def attributes(request: OrderRequest) -> dict[str, str | Decimal]:

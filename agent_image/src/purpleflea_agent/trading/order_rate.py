@@ -32,12 +32,18 @@ class OrderRate:
     async def last_minute(self) -> int:
         """Return the number of orders in the last minute."""
         if not self._has_read_journal:
-            # Orders in the near future were written before the wall clock stepped back. They count from now on.
-            now = self._clock()
-            earlier = await self._journal.orders_between(now - MINUTE_S, now + MINUTE_S)
-            self._sent.extendleft([self._monotonic()] * (earlier - len(self._sent)))
+            earlier = await self._earlier()
+            self._sent = deque([*earlier[: max(0, len(earlier) - len(self._sent))], *self._sent])
             self._has_read_journal = True
         before = self._monotonic() - MINUTE_S
         while self._sent and self._sent[0] <= before:
             self._sent.popleft()
         return len(self._sent)
+
+    async def _earlier(self) -> list[float]:
+        """Return the times of the orders in the journal, oldest first, by the monotonic clock of this process."""
+        ages, now = await self._journal.order_ages(), self._monotonic()
+        if ages is not None:
+            return [now - age for age in ages]
+        # Orders in the future were written before the wall clock stepped back. All count from now on, for a minute.
+        return [now] * await self._journal.orders_since(self._clock() - MINUTE_S)

@@ -4,7 +4,6 @@ The state owns the storage and closes it. Requests, the background task and the 
 it.
 """
 
-import random
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -16,6 +15,7 @@ from purpleflea_sandbox.exchange.times import Clock, wall_ms
 from purpleflea_sandbox.exchange.venue import trading
 from purpleflea_sandbox.exchange.venue.access import KeyFile
 from purpleflea_sandbox.exchange.venue.context import VenueContext
+from purpleflea_sandbox.exchange.venue.past_states import PastStates
 
 REGISTRATIONS_PER_MINUTE = 60
 
@@ -27,9 +27,9 @@ class AppState:
     rate_limit: RateLimit
     fault_registry: FaultRegistry
     admin_token: str | None
+    past: PastStates
+    """Former states of the venue, for stale reads."""
     registrations: RateLimit = field(default_factory=lambda: RateLimit(REGISTRATIONS_PER_MINUTE))
-    stale_venue: VenueContext | None = None
-    """Snapshot of the venue for stale reads, taken when the fault was installed."""
 
     @classmethod
     def open(cls, settings: ExchangeSettings, clock: Clock = wall_ms) -> Self:
@@ -40,11 +40,13 @@ class AppState:
         key_file = KeyFile(settings.keys_file)
         folder = settings.data_dir
         database = Database.in_memory() if folder is None else Database.in_folder(folder)
+        venue = VenueContext(database=database, clock=clock, terms=settings.terms)
         return cls(
-            venue=VenueContext(database=database, clock=clock, terms=settings.terms),
+            venue=venue,
+            past=PastStates(venue, ()),
             key_file=key_file,
             rate_limit=RateLimit(settings.rate_limit_per_minute),
-            fault_registry=FaultRegistry(random.Random(settings.terms.seed).random),  # noqa: S311 - reproducible randomness
+            fault_registry=FaultRegistry(settings.terms.seed),
             admin_token=settings.admin_token,
         )
 
@@ -53,20 +55,17 @@ class AppState:
         keys file.
         """
         trading.settle(self.venue)
+        self.past.record()
         self.key_file.refresh()
 
     def install_faults(self, faults: tuple[Fault, ...]) -> None:
-        """Replace all faults; stale reads use a snapshot of this moment."""
-        self._close_stale_venue()
-        if any(fault.kind is FaultKind.STALE for fault in faults):
-            self.stale_venue = self.venue.snapshot()
+        """Replace all faults. Price gaps end, and stale reads use snapshots from this moment on."""
+        self.past.close()
+        self.venue.gaps.clear()
+        stale = (fault for fault in faults if fault.kind is FaultKind.STALE)
+        self.past = PastStates(self.venue, [fault.ms or 0 for fault in stale])
         self.fault_registry.replace(faults)
 
     def close(self) -> None:
-        self._close_stale_venue()
+        self.past.close()
         self.venue.database.close()
-
-    def _close_stale_venue(self) -> None:
-        if self.stale_venue is not None:
-            self.stale_venue.database.close()
-            self.stale_venue = None

@@ -151,7 +151,7 @@ class SeedExchange:
         """Return the state of an escrow."""
         url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}"
         answer = await self._call("GET", url, endpoint="/v1/escrow/:id")
-        return _parsed(wire.EscrowPayload, answer).escrow()
+        return _with_id(_parsed(wire.EscrowPayload, answer).escrow(), escrow_id)
 
     async def release_escrow(self, escrow_id: str) -> Escrow:
         """Pay an escrow out to the counterparty."""
@@ -174,7 +174,7 @@ class SeedExchange:
     async def _change_escrow(self, escrow_id: str, action: str) -> Escrow:
         url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}/{action}"
         answer = await self._call("POST", url, endpoint=f"/v1/escrow/:id/{action}")
-        return _parsed(wire.EscrowPayload, answer).escrow()
+        return _with_id(_parsed(wire.EscrowPayload, answer).escrow(), escrow_id)
 
     async def _call(
         self, method: str, url: str, *, endpoint: str, query: dict[str, str] | None = None
@@ -253,6 +253,12 @@ def _venue_problem(answer: Answer) -> wire.ProblemPayload | None:
 def _check_key(answered: str, sent: str) -> None:
     if answered != sent:
         raise OutcomeUnknown("the answer is about another request", error_type="upstream")
+
+
+def _with_id(escrow: Escrow, escrow_id: str) -> Escrow:
+    if escrow.escrow_id != escrow_id:
+        raise OutcomeUnknown("the answer is about another escrow", error_type="upstream")
+    return escrow
 
 
 def _with_key(items: Sequence[K | None], idempotency_key: str) -> K | None:

@@ -5,10 +5,10 @@ One row of a list that cannot be read makes only that row unknown. It never coun
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -140,10 +140,22 @@ class OrderPayload(OpenPayload):
         return Order(**self.known(), extra=self.model_extra or {})
 
     @model_validator(mode="after")
-    def _fills_at_most_its_size(self) -> Self:
-        if not 0 <= self.filled_size <= self.size:
+    def _is_consistent(self) -> Self:
+        """Refuse an order of which a part is missing or contradicts another, because its fill would be lost."""
+        if not 0 <= self.filled_size <= self.size or not self.size:
             raise ValueError("filled_size is not between 0 and size")
+        is_full = self.filled_size == self.size
+        if is_full is not (self.status is OrderStatus.FILLED):
+            raise ValueError("filled_size does not fit the status")
+        if self.status is OrderStatus.REJECTED and self.filled_size:
+            raise ValueError("a rejected order has a fill")
+        if self.filled_size and not (self.price and self.price > 0 and self._has_amounts):
+            raise ValueError("a fill has no price, fee or profit")
         return self
+
+    @property
+    def _has_amounts(self) -> bool:
+        return {"fee_usd", "realized_pnl_usd"} <= self.model_fields_set
 
 
 class Orders(Payload):
@@ -176,8 +188,9 @@ class Positions(Payload):
 
     def portfolio(self) -> Portfolio:
         """Convert to the type of the port."""
-        read = [item.position() for item in self.positions]
-        odd = [row for row, item in zip(self.positions, read, strict=True) if item is None]
+        rows = _without_repetition(self.positions)
+        read = [item.position() for item in rows]
+        odd = [row for row, item in zip(rows, read, strict=True) if item is None]
         unreadable = frozenset(row.market for row in odd if row.market and row.size is None)
         return Portfolio(
             positions=tuple(item for item in read if item is not None),
@@ -187,6 +200,17 @@ class Positions(Payload):
             unreadable=unreadable,
             has_nameless_rows=any(row.market is None for row in odd),
         )
+
+
+def _without_repetition(rows: Sequence[PositionPayload]) -> list[PositionPayload]:
+    """Return one row per market. If its rows have different sizes, the size is unknown, and not their sum."""
+    by_market: dict[str, PositionPayload] = {}
+    nameless = [row for row in rows if row.market is None]
+    for row in rows:
+        if row.market is not None and (known := by_market.setdefault(row.market, row)) != row:
+            size = row.size if row.size == known.size else None
+            by_market[row.market] = PositionPayload(market=row.market, size=size)
+    return [*by_market.values(), *nameless]
 
 
 class BalancePayload(Payload):
@@ -218,9 +242,9 @@ class EscrowPayload(OpenPayload):
     """An escrow."""
 
     escrow_id: str
-    status: str
+    status: Literal["created", "released", "cancelled"]
     counterparty_id: str
-    amount_usd: Number
+    amount_usd: Annotated[Number, Field(gt=0)]
     idempotency_key: str | None = None
 
     def escrow(self) -> Escrow:

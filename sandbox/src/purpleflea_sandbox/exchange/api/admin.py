@@ -6,11 +6,12 @@ It is closed if no admin token is configured.
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import DecimalInput, DecimalOutput, text
 from purpleflea_sandbox.exchange.api.dependencies import State, admin
+from purpleflea_sandbox.exchange.api.fault_bodies import FaultBody, FaultView, fault, fault_view
 from purpleflea_sandbox.exchange.api.models import (
     OrderView,
     PositionView,
@@ -18,13 +19,6 @@ from purpleflea_sandbox.exchange.api.models import (
     ResponseBody,
 )
 from purpleflea_sandbox.exchange.api.problems import documented
-from purpleflea_sandbox.exchange.core.faults import (
-    MAX_MS,
-    Fault,
-    FaultKind,
-    FaultMatch,
-    InstalledFault,
-)
 from purpleflea_sandbox.exchange.core.orders import OrderStatus
 from purpleflea_sandbox.exchange.storage import orders
 from purpleflea_sandbox.exchange.venue import funding, reports
@@ -83,45 +77,6 @@ class Summary(ResponseBody):
     agents: list[AgentSummary]
 
 
-class MatchBody(RequestBody):
-    """An omitted field matches everything.
-
-    Faults never apply to health, admin and OpenAPI paths.
-    """
-
-    method: Annotated[str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$")] | None = (
-        None
-    )
-    path_prefix: Annotated[str, Field(pattern="^/", max_length=200)] | None = None
-    agent_id: Annotated[str, Field(max_length=128)] | None = None
-
-
-class FaultBody(RequestBody):
-    match: MatchBody = MatchBody()
-    kind: FaultKind
-    ms: Annotated[int, Field(ge=0, le=MAX_MS)] | None = Field(
-        default=None,
-        description="delay: duration; timeout_after_commit: time without a response before the reset.",
-    )
-    status: Annotated[int, Field(ge=400, le=599)] | None = Field(
-        default=None, description="status: HTTP status of the response; 503 if omitted."
-    )
-    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-    times: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="Number of requests that the fault affects; unlimited if omitted."
-    )
-
-    @model_validator(mode="after")
-    def _delay_has_a_length(self) -> "FaultBody":
-        if self.kind is FaultKind.DELAY and self.ms is None:
-            raise ValueError("a delay needs ms")
-        return self
-
-
-class FaultView(FaultBody):
-    hits: int = Field(description="Number of requests that the fault has affected.")
-
-
 @router.get("/admin/accounts")
 async def accounts(state: State) -> AccountsView:
     listed = reports.account_reports(state.venue)
@@ -168,7 +123,7 @@ async def summary(state: State) -> Summary:
 
 @router.get("/faults")
 async def faults(state: State) -> list[FaultView]:
-    return [_fault_view(item) for item in state.fault_registry.installed]
+    return [fault_view(item) for item in state.fault_registry.installed]
 
 
 @router.put("/faults")
@@ -176,8 +131,8 @@ async def install_faults(
     state: State, body: Annotated[list[FaultBody], Field(max_length=100)]
 ) -> list[FaultView]:
     """Replace all faults; they are evaluated in the given sequence."""
-    state.install_faults(tuple(_fault(item) for item in body))
-    return [_fault_view(item) for item in state.fault_registry.installed]
+    state.install_faults(tuple(fault(item) for item in body))
+    return [fault_view(item) for item in state.fault_registry.installed]
 
 
 @router.delete("/faults", status_code=204)
@@ -207,32 +162,4 @@ def _agent_summary(report: AccountReport) -> AgentSummary:
         cancelled=report.count(OrderStatus.CANCELLED),
         realized_pnl_usd=text(report.realized_pnl_usd),
         equity_usd=text(report.holdings.equity_usd),
-    )
-
-
-def _fault(body: FaultBody) -> Fault:
-    return Fault(
-        match=FaultMatch(**body.match.model_dump()),
-        kind=body.kind,
-        ms=body.ms,
-        status=body.status,
-        probability=body.probability,
-        times=body.times,
-    )
-
-
-def _fault_view(item: InstalledFault) -> FaultView:
-    fault = item.fault
-    return FaultView(
-        match=MatchBody(
-            method=fault.match.method,
-            path_prefix=fault.match.path_prefix,
-            agent_id=fault.match.agent_id,
-        ),
-        kind=fault.kind,
-        ms=fault.ms,
-        status=fault.status,
-        probability=fault.probability,
-        times=fault.times,
-        hits=item.hits,
     )

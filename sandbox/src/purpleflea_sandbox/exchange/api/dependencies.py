@@ -12,13 +12,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from purpleflea_sandbox.exchange.api.models import AGENT_ID_PATTERN
 from purpleflea_sandbox.exchange.app_state import AppState
+from purpleflea_sandbox.exchange.core.orders import AT_ONCE, FillPlan
 from purpleflea_sandbox.exchange.core.rate_limit import RateLimit
 from purpleflea_sandbox.exchange.errors import ForbiddenError, TooManyError, UnauthorizedError
 from purpleflea_sandbox.exchange.storage.accounts import Account
 from purpleflea_sandbox.exchange.venue import access, funding
 from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
-STALE = "purpleflea.stale"
+STALE, PLAN = "purpleflea.stale", "purpleflea.fill_plan"
+"""Keys of the scope that a fault sets: the age of a stale read, and the course of the fills."""
 
 _key_scheme = HTTPBearer(auto_error=False, scheme_name="ApiKey", bearerFormat="pf_paper_<32 hex>")
 _admin_scheme = HTTPBearer(auto_error=False, scheme_name="AdminToken")
@@ -64,12 +66,18 @@ State = Annotated[AppState, Depends(app_state)]
 
 
 async def current_venue(request: Request, state: State) -> VenueContext:
-    if request.scope.get(STALE) and state.stale_venue is not None:
-        return state.stale_venue
-    return state.venue
+    age_ms: int | None = request.scope.get(STALE)
+    return state.venue if age_ms is None else state.past.at_age(age_ms)
 
 
 CurrentVenue = Annotated[VenueContext, Depends(current_venue)]
+
+
+async def fill_plan(request: Request) -> FillPlan:
+    return cast("FillPlan", request.scope.get(PLAN, AT_ONCE))
+
+
+Plan = Annotated[FillPlan, Depends(fill_plan)]
 
 
 async def owner(state: State, key: Key) -> str:

@@ -8,19 +8,30 @@ and the admin API always work.
 import asyncio
 import contextlib
 import socket
+from decimal import Decimal
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from purpleflea_sandbox.exchange.api.dependencies import STALE
-from purpleflea_sandbox.exchange.api.problems import problem, problem_response, refusal
+from purpleflea_sandbox.exchange.api.changed_answers import WholeAnswer, changed
+from purpleflea_sandbox.exchange.api.dependencies import PLAN, STALE
+from purpleflea_sandbox.exchange.api.fault_answers import gateway_answer, own_answer
 from purpleflea_sandbox.exchange.app_state import AppState
-from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, RequestTarget
-from purpleflea_sandbox.exchange.errors import TooManyError
+from purpleflea_sandbox.exchange.core.faults import MAX_MS, FaultKind, RequestTarget, SelectedFault
+from purpleflea_sandbox.exchange.core.markets import MARKETS
+from purpleflea_sandbox.exchange.core.orders import FillPlan
+from purpleflea_sandbox.exchange.core.price_gaps import PriceGap
 
 TRANSPORT = "purpleflea.transport"
 """Key of the connection's transport in the scope's state; the server sets it."""
+
+DRIP_MS = 1_000
+LATE_FILL_MS = 10_000
+GAP_MS = 60_000
+GAP_FACTORS = (Decimal("0.5"), Decimal("0.8"), Decimal("1.25"), Decimal(2))
+SLICES = (2, 3, 4)
+"""Defaults of the kinds; the seed chooses one of several."""
 
 _DIALECT_PATHS = ("/v1/", "/faucet/")
 # l_onoff=1, l_linger=0: closing the socket sends RST instead of FIN.
@@ -38,36 +49,76 @@ class FaultInjection:
         if scope["type"] != "http" or not scope["path"].startswith(_DIALECT_PATHS):
             await self._app(scope, receive, send)
             return
-        final: Fault | None = None
-        for fault in self._state.fault_registry.select(_target(scope)):
-            if fault.kind is FaultKind.DELAY:
-                await asyncio.sleep(_seconds(fault))
-            else:
-                final = fault
-        await self._finish(final, scope, receive, send)
+        final: SelectedFault | None = None
+        for selected in self._state.fault_registry.select(_target(scope)):
+            match selected.fault.kind:
+                case FaultKind.DELAY:
+                    await asyncio.sleep(_seconds(selected, MAX_MS))
+                case FaultKind.PARTIAL_FILL | FaultKind.LATE_FILL:
+                    scope = {**scope, PLAN: self._fill_plan(selected)}
+                case FaultKind.PRICE_GAP:
+                    self._begin_gap(selected)
+                case _:
+                    final = selected
+        if final is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._finish(final, scope, receive, send)
 
     async def _finish(
-        self, fault: Fault | None, scope: Scope, receive: Receive, send: Send
+        self, selected: SelectedFault, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        match fault.kind if fault is not None else None:
-            case FaultKind.STATUS:
-                answer = problem(
-                    (fault and fault.status) or 503, "injected_fault", "a fault was injected"
-                )
-                await problem_response(answer)(scope, receive, send)
-            case FaultKind.RATE_LIMIT:
-                error = TooManyError("rate_limited", "a fault was injected", retry_after_s=1)
-                await refusal(error)(scope, receive, send)
+        match selected.fault.kind:
+            case FaultKind.STATUS | FaultKind.RATE_LIMIT:
+                answer = own_answer(selected, self._state.venue.clock())
+                await answer(scope, receive, send)
+            case FaultKind.GATEWAY | FaultKind.REDIRECT | FaultKind.HTML:
+                if selected.fault.after_commit is not False:
+                    await self._app(scope, receive, _swallow)
+                await gateway_answer(selected, _address(scope))(scope, receive, send)
             case FaultKind.RESET:
                 await _reset(scope, receive)
             case FaultKind.TIMEOUT_AFTER_COMMIT:
                 await self._app(scope, receive, _swallow)
-                await _silence(fault, receive)
+                await _silence(selected, receive)
                 await _reset(scope, receive)
             case FaultKind.STALE:
-                await self._app({**scope, STALE: True}, receive, send)
+                await self._app({**scope, STALE: selected.fault.ms or 0}, receive, send)
             case _:
-                await self._app(scope, receive, send)
+                await self._change(selected, scope, receive, send)
+
+    async def _change(
+        self, selected: SelectedFault, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Process the request, and send its answer in another form."""
+        answer = WholeAnswer()
+        await self._app(scope, receive, answer.collect)
+        match selected.fault.kind:
+            case FaultKind.CUT:
+                await answer.send_half(send)
+                await _reset(scope, receive)
+            case FaultKind.DRIP:
+                await answer.drip(send, receive, _seconds(selected, DRIP_MS), _disconnect)
+            case _:
+                answer.change_json(lambda parsed: changed(selected, parsed))
+                await answer.send(send)
+
+    def _fill_plan(self, selected: SelectedFault) -> FillPlan:
+        fault, now_ms = selected.fault, self._state.venue.clock()
+        if fault.kind is FaultKind.LATE_FILL:
+            return FillPlan(due_ms=now_ms + (LATE_FILL_MS if fault.ms is None else fault.ms))
+        slices = fault.slices or selected.choice("slices", SLICES)
+        return FillPlan(slices=slices, pause_ms=fault.ms)
+
+    def _begin_gap(self, selected: SelectedFault) -> None:
+        fault, now_ms = selected.fault, self._state.venue.clock()
+        gap = PriceGap(
+            factor=fault.factor or selected.choice("factor", GAP_FACTORS),
+            from_ms=now_ms,
+            until_ms=now_ms + (GAP_MS if fault.ms is None else fault.ms),
+        )
+        market = fault.market or selected.choice("market", tuple(MARKETS))
+        self._state.venue.gaps.begin(market, gap)
 
 
 def _target(scope: Scope) -> RequestTarget:
@@ -75,18 +126,23 @@ def _target(scope: Scope) -> RequestTarget:
     return RequestTarget(method=scope["method"], path=scope["path"], agent_id=agent_id)
 
 
-def _seconds(fault: Fault) -> float:
-    return (MAX_MS if fault.ms is None else fault.ms) / 1000
+def _address(scope: Scope) -> str:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
+
+
+def _seconds(selected: SelectedFault, default_ms: int) -> float:
+    return (default_ms if selected.fault.ms is None else selected.fault.ms) / 1000
 
 
 async def _swallow(_: Message) -> None:
     """Discard a response that will never be sent."""
 
 
-async def _silence(fault: Fault | None, receive: Receive) -> None:
+async def _silence(selected: SelectedFault, receive: Receive) -> None:
     """Wait until the client has disconnected, or until the fault's time is over."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(MAX_MS / 1000 if fault is None else _seconds(fault)):
+        async with asyncio.timeout(_seconds(selected, MAX_MS)):
             await _disconnect(receive)
 
 

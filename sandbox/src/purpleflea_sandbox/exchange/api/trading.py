@@ -6,7 +6,13 @@ from fastapi import APIRouter, Path, Query, Response
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import text
-from purpleflea_sandbox.exchange.api.dependencies import Caller, CurrentVenue, IdempotencyKey, Owner
+from purpleflea_sandbox.exchange.api.dependencies import (
+    Caller,
+    CurrentVenue,
+    IdempotencyKey,
+    Owner,
+    Plan,
+)
 from purpleflea_sandbox.exchange.api.models import (
     CandlesView,
     MarketsView,
@@ -67,6 +73,9 @@ async def candles(
         limit=limit,
         now_ms=venue.clock(),
     )
+    price = venue.price(market_named(market))
+    if newest[-1].close != price:  # a price gap
+        newest = (*newest[:-1], prices.with_close(newest[-1], price))
     return CandlesView(
         market=market, interval=interval, candles=[views.candle_view(candle) for candle in newest]
     )
@@ -83,11 +92,12 @@ async def candles(
         },
     },
 )
-async def place_order(
+async def place_order(  # noqa: PLR0913 - its dependencies
     body: OrderBody,
     idempotency_key: IdempotencyKey,
     venue: CurrentVenue,
     caller: Caller,
+    plan: Plan,
     response: Response,
 ) -> OrderView:
     """Place an order.
@@ -102,7 +112,7 @@ async def place_order(
         type=body.type,
         price=body.price,
     )
-    order, is_new = trading.place(venue, caller.account_id, request)
+    order, is_new = trading.place(venue, caller.account_id, request, plan)
     response.status_code = 201 if is_new else 200
     return views.order_view(order)
 

@@ -31,19 +31,22 @@ class Fill:
     fee_usd: Decimal
 
 
-def immediate_fill(order: NewOrder, price: Decimal) -> Fill | None:
-    """Return the immediate trade of an incoming order, or None if the order stays open."""
+def immediate_fill(order: NewOrder, price: Decimal, size: Decimal | None = None) -> Fill | None:
+    """Return the immediate trade of an incoming order, of a part of its size if `size` is given; None
+    if the order stays open.
+    """
     if order.type is OrderType.LIMIT and not is_crossed(order, price):
         return None
-    traded = taker_price(order.market, order.side, order.size, price)
+    size = order.size if size is None else size
+    traded = taker_price(order.market, order.side, size, price)
     if order.price is not None:
         traded = min(traded, order.price) if order.side is Side.BUY else max(traded, order.price)
-    return _fill(order, traded, TAKER_FEE)
+    return _fill(order, size, traded, TAKER_FEE)
 
 
-def resting_fill(order: NewOrder, limit: Decimal) -> Fill:
+def resting_fill(order: NewOrder, limit: Decimal, size: Decimal | None = None) -> Fill:
     """Return the trade of an open limit order at its own price, after the price has reached it."""
-    return _fill(order, limit, MAKER_FEE)
+    return _fill(order, order.size if size is None else size, limit, MAKER_FEE)
 
 
 def is_crossed(order: NewOrder, price: Decimal) -> bool:
@@ -61,6 +64,6 @@ def taker_price(market: Market, side: Side, size: Decimal, price: Decimal) -> De
     return max(ticks, Decimal(1)) * market.tick_size
 
 
-def _fill(order: NewOrder, price: Decimal, fee_rate: Decimal) -> Fill:
-    fee = (order.size * price * fee_rate).quantize(_FEE_STEP, ROUND_UP)
-    return Fill(market=order.market, size=order.size * order.side.sign, price=price, fee_usd=fee)
+def _fill(order: NewOrder, size: Decimal, price: Decimal, fee_rate: Decimal) -> Fill:
+    fee = (size * price * fee_rate).quantize(_FEE_STEP, ROUND_UP)
+    return Fill(market=order.market, size=size * order.side.sign, price=price, fee_usd=fee)

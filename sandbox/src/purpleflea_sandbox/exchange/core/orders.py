@@ -4,7 +4,7 @@ This module does not depend on prices or accounts; matching.py and margin.py dec
 fills.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
@@ -59,6 +59,26 @@ class NewOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FillPlan:
+    """Course of the fills of an order once the price has reached it. By default it fills at once and
+    in full; faults use other plans.
+    """
+
+    slices: int = 1
+    """Number of fills that are left."""
+    pause_ms: int | None = None
+    """Time between two fills; if it is None, the rest is cancelled after the first fill."""
+    due_ms: int | None = None
+    """Time before which the next fill does not happen."""
+
+    def after_fill(self, now_ms: int) -> "FillPlan":
+        return replace(self, slices=self.slices - 1, due_ms=now_ms + (self.pause_ms or 0))
+
+
+AT_ONCE = FillPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An order and its outcome; money fields are zero until it fills."""
 
@@ -71,11 +91,18 @@ class Order:
     fill_price: Decimal | None = None
     fee_usd: Decimal = Decimal(0)
     realized_pnl_usd: Decimal = Decimal(0)
+    filled_size: Decimal = Decimal(0)
     reject_reason: str | None = None
+    plan: FillPlan = AT_ONCE
 
     @property
-    def filled_size(self) -> Decimal:
-        return self.request.size if self.status is OrderStatus.FILLED else Decimal(0)
+    def next_size(self) -> Decimal:
+        """Size of the next fill, on the grid of the market."""
+        market, remaining = self.request.market, self.request.size - self.filled_size
+        if self.plan.slices <= 1:
+            return remaining
+        steps = remaining / self.plan.slices // market.size_step
+        return (steps * market.size_step).normalize() or remaining
 
 
 def require_tradable(order: NewOrder) -> None:

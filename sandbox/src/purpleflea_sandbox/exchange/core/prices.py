@@ -7,7 +7,7 @@ they cannot wipe out an account below the leverage limit.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
@@ -60,6 +60,11 @@ def candles(
         for back in range(limit - 1, 0, -1)
     )
     return (*closed, _candle(seed, market, running_ms, interval_ms, now_ms))
+
+
+def with_close(candle: Candle, price: Decimal) -> Candle:
+    """Return the candle after a trade at another price."""
+    return replace(candle, close=price, high=max(candle.high, price), low=min(candle.low, price))
 
 
 @lru_cache(maxsize=16_384)

@@ -24,6 +24,14 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
 )
 
+# Columns that a file of an earlier version does not have.
+_ADDED_TO_ORDERS = {
+    "filled_size": "TEXT",
+    "slices": "INTEGER NOT NULL DEFAULT 1",
+    "pause_ms": "INTEGER",
+    "due_ms": "INTEGER",
+}
+
 
 class Database:
     """A SQLite connection in autocommit mode; changes use transaction()."""
@@ -105,6 +113,10 @@ class Database:
             self._connection.execute(pragma)
         schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
         self._connection.executescript(schema)
+        known = {row["name"] for row in self.rows("PRAGMA table_info(orders)")}
+        for name, kind in _ADDED_TO_ORDERS.items():
+            if name not in known:
+                self.execute(f"ALTER TABLE orders ADD COLUMN {name} {kind}")
 
 
 def _locked(path: Path) -> int:

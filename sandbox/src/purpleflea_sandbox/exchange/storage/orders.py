@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from purpleflea_sandbox.exchange.core.markets import MARKETS, Market
 from purpleflea_sandbox.exchange.core.orders import (
+    FillPlan,
     NewOrder,
     Order,
     OrderStatus,
@@ -37,7 +38,8 @@ def add(database: Database, order: Order) -> None:
     database.execute(
         "INSERT INTO orders (order_id, account_id, idempotency_key, market, side, type, size,"
         " limit_price, limit_ticks, status, fill_price, fee_usd, realized_pnl_usd, reject_reason,"
-        " created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " created_ms, updated_ms, filled_size, slices, pause_ms, due_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order.order_id,
             order.account_id,
@@ -55,6 +57,10 @@ def add(database: Database, order: Order) -> None:
             order.reject_reason,
             order.created_ms,
             order.updated_ms,
+            str(order.filled_size),
+            order.plan.slices,
+            order.plan.pause_ms,
+            order.plan.due_ms,
         ),
     )
 
@@ -63,7 +69,7 @@ def update(database: Database, order: Order) -> None:
     """Write the outcome of an order; the request never changes."""
     database.execute(
         "UPDATE orders SET status = ?, fill_price = ?, fee_usd = ?, realized_pnl_usd = ?,"
-        " reject_reason = ?, updated_ms = ? WHERE order_id = ?",
+        " reject_reason = ?, updated_ms = ?, filled_size = ?, slices = ?, due_ms = ? WHERE order_id = ?",
         (
             order.status,
             _text(order.fill_price),
@@ -71,6 +77,9 @@ def update(database: Database, order: Order) -> None:
             str(order.realized_pnl_usd),
             order.reject_reason,
             order.updated_ms,
+            str(order.filled_size),
+            order.plan.slices,
+            order.plan.due_ms,
             order.order_id,
         ),
     )
@@ -113,14 +122,21 @@ def count_open(database: Database, account_id: int) -> int:
     return int(row["number"]) if row else 0
 
 
-def crossed(database: Database, market: Market, price: Decimal) -> list[Order]:
-    """Return the open orders whose limit the price has reached, oldest first."""
+def due(database: Database, market: Market, price: Decimal, now_ms: int) -> list[Order]:
+    """Return the open orders whose limit the price has reached, and market orders that a fault has
+    delayed, oldest first.
+    """
     ticks = market.in_ticks(price)
     rows = database.rows(
-        "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'buy' AND limit_ticks >= ?2"
+        "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'buy'"
+        " AND limit_ticks >= ?2 AND ifnull(due_ms, 0) <= ?3"
         " UNION ALL "
-        "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'sell' AND limit_ticks <= ?2",
-        (market.name, ticks),
+        "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'sell'"
+        " AND limit_ticks <= ?2 AND ifnull(due_ms, 0) <= ?3"
+        " UNION ALL "
+        "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side IN ('buy', 'sell')"
+        " AND limit_ticks IS NULL AND ifnull(due_ms, 0) <= ?3",
+        (market.name, ticks, now_ms),
     )
     return [_order(row) for row in sorted(rows, key=lambda row: int(row["sequence"]))]
 
@@ -176,15 +192,21 @@ def _order(row: sqlite3.Row) -> Order:
         type=OrderType(row["type"]),
         price=_decimal(row["limit_price"]),
     )
+    status = OrderStatus(row["status"])
+    filled = _decimal(row["filled_size"])
+    if filled is None:  # a row of an earlier version, which had no partial fills
+        filled = request.size if status is OrderStatus.FILLED else Decimal(0)
     return Order(
         order_id=row["order_id"],
         account_id=row["account_id"],
         request=request,
-        status=OrderStatus(row["status"]),
+        status=status,
         created_ms=row["created_ms"],
         updated_ms=row["updated_ms"],
         fill_price=_decimal(row["fill_price"]),
         fee_usd=Decimal(row["fee_usd"]),
         realized_pnl_usd=Decimal(row["realized_pnl_usd"]),
+        filled_size=filled,
         reject_reason=row["reject_reason"],
+        plan=FillPlan(slices=row["slices"], pause_ms=row["pause_ms"], due_ms=row["due_ms"]),
     )

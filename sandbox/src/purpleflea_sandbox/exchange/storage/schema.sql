@@ -53,6 +53,10 @@ CREATE TABLE IF NOT EXISTS orders (
     reject_reason TEXT,
     created_ms INTEGER NOT NULL,
     updated_ms INTEGER NOT NULL,
+    filled_size TEXT,
+    slices INTEGER NOT NULL DEFAULT 1,
+    pause_ms INTEGER,
+    due_ms INTEGER,
     UNIQUE (account_id, idempotency_key)
 );
 CREATE INDEX IF NOT EXISTS orders_by_account ON orders (account_id, sequence);

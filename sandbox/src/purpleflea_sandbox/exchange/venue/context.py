@@ -11,6 +11,7 @@ from decimal import Decimal
 from purpleflea_sandbox.exchange.core import prices
 from purpleflea_sandbox.exchange.core.margin import Holdings
 from purpleflea_sandbox.exchange.core.markets import MARKETS, Market
+from purpleflea_sandbox.exchange.core.price_gaps import PriceGaps
 from purpleflea_sandbox.exchange.errors import NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts
 from purpleflea_sandbox.exchange.storage.accounts import Account
@@ -33,9 +34,14 @@ class VenueContext:
     database: Database
     clock: Clock = wall_ms
     terms: Terms = field(default_factory=Terms)
+    gaps: PriceGaps = field(default_factory=PriceGaps)
 
     def price(self, market: Market) -> Decimal:
-        return prices.price_at(self.terms.seed, market, self.clock())
+        return self.price_at(market, self.clock())
+
+    def price_at(self, market: Market, at_ms: int) -> Decimal:
+        """Return the price at another time, with the gap that applied then if it is the latest one."""
+        return self.gaps.applied(market, prices.price_at(self.terms.seed, market, at_ms), at_ms)
 
     def marks(self) -> Mapping[str, Decimal]:
         return {name: self.price(market) for name, market in MARKETS.items()}
@@ -48,7 +54,12 @@ class VenueContext:
     def snapshot(self) -> "VenueContext":
         """Return a copy in memory whose clock does not advance."""
         now_ms = self.clock()
-        return replace(self, database=self.database.snapshot(), clock=lambda: now_ms)
+        return replace(
+            self,
+            database=self.database.snapshot(),
+            clock=lambda: now_ms,
+            gaps=self.gaps.copy(),
+        )
 
 
 def market_named(name: str) -> Market:

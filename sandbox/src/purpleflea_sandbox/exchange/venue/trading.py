@@ -6,11 +6,14 @@ body returns this order; a request with another body is a conflict.
 
 import logging
 from dataclasses import replace
+from decimal import Decimal
 
 from purpleflea_sandbox.exchange.core import margin, matching
 from purpleflea_sandbox.exchange.core.markets import MARKETS
 from purpleflea_sandbox.exchange.core.matching import Fill
 from purpleflea_sandbox.exchange.core.orders import (
+    AT_ONCE,
+    FillPlan,
     NewOrder,
     Order,
     OrderStatus,
@@ -19,15 +22,19 @@ from purpleflea_sandbox.exchange.core.orders import (
 )
 from purpleflea_sandbox.exchange.errors import ConflictError, NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts, orders
-from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.storage.accounts import EntryKind, LedgerEntry
 from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 MAX_OPEN_ORDERS = 1_000
 
+_PRICE_STEP = Decimal("0.00000001")
+
 logger = logging.getLogger(__name__)
 
 
-def place(venue: VenueContext, account_id: int, request: NewOrder) -> tuple[Order, bool]:
+def place(
+    venue: VenueContext, account_id: int, request: NewOrder, plan: FillPlan = AT_ONCE
+) -> tuple[Order, bool]:
     """Place an order; return it and whether it is new (False if the idempotency key already has an
     order).
     """
@@ -36,7 +43,7 @@ def place(venue: VenueContext, account_id: int, request: NewOrder) -> tuple[Orde
         return _replayed(known, request), False
     require_tradable(request)
     with venue.database.transaction():
-        order = _executed(venue, account_id, request)
+        order = _executed(venue, account_id, request, plan)
         orders.add(venue.database, order)
     _log(venue, order)
     return order, True
@@ -65,11 +72,12 @@ def get(venue: VenueContext, account_id: int, order_id: str) -> Order:
 
 
 def settle(venue: VenueContext) -> int:
-    """Fill every open order that the price has reached; return the number of processed orders."""
+    """Fill every open order that is due at the current price; return the number of processed orders."""
     processed = 0
     for market in MARKETS.values():
-        for order in orders.crossed(venue.database, market, venue.price(market)):
-            _settle_one(venue, order)
+        price = venue.price(market)
+        for order in orders.due(venue.database, market, price, venue.clock()):
+            _settle_one(venue, order, price)
             processed += 1
     return processed
 
@@ -83,7 +91,7 @@ def _replayed(known: Order, request: NewOrder) -> Order:
     return known
 
 
-def _executed(venue: VenueContext, account_id: int, request: NewOrder) -> Order:
+def _executed(venue: VenueContext, account_id: int, request: NewOrder, plan: FillPlan) -> Order:
     now_ms = venue.clock()
     order = Order(
         order_id=fresh_id("ord"),
@@ -92,8 +100,12 @@ def _executed(venue: VenueContext, account_id: int, request: NewOrder) -> Order:
         status=OrderStatus.OPEN,
         created_ms=now_ms,
         updated_ms=now_ms,
+        plan=plan,
     )
-    fill = matching.immediate_fill(request, venue.price(request.market))
+    price = venue.price(request.market)
+    fill = None
+    if plan.due_ms is None:
+        fill = matching.immediate_fill(request, price, order.next_size)
     if fill is not None:
         return _filled(venue, order, fill)
     if orders.count_open(venue.database, account_id) >= MAX_OPEN_ORDERS:
@@ -101,11 +113,14 @@ def _executed(venue: VenueContext, account_id: int, request: NewOrder) -> Order:
     return order
 
 
-def _settle_one(venue: VenueContext, order: Order) -> None:
-    limit = order.request.price
+def _settle_one(venue: VenueContext, order: Order, price: Decimal) -> None:
+    limit, size = order.request.price, order.next_size
     if limit is None:
-        raise AssertionError(f"resting order {order.order_id} has no limit")
-    fill = matching.resting_fill(order.request, limit)
+        fill = matching.immediate_fill(order.request, price, size)
+    else:
+        fill = matching.resting_fill(order.request, limit, size)
+    if fill is None:
+        raise AssertionError(f"open order {order.order_id} is due and has no fill")
     with venue.database.transaction():
         settled = _filled(venue, replace(order, updated_ms=venue.clock()), fill)
         orders.update(venue.database, settled)
@@ -118,34 +133,54 @@ def _filled(venue: VenueContext, order: Order, fill: Fill) -> Order:
     outcome = margin.settlement(venue.holdings(account), fill)
     if not outcome.is_affordable:
         return _rejected(order, RejectReason.INSUFFICIENT_MARGIN)
+    filled_size = order.filled_size + abs(fill.size)
+    if filled_size == order.request.size:
+        filled_size = order.request.size  # in the notation of the request: 0.01, not 0.010
     filled = replace(
         order,
-        status=OrderStatus.FILLED,
-        fill_price=fill.price,
-        fee_usd=fill.fee_usd,
-        realized_pnl_usd=outcome.realized_pnl_usd,
+        status=_status_after(order, filled_size),
+        fill_price=_average_price(order, fill),
+        fee_usd=order.fee_usd + fill.fee_usd,
+        realized_pnl_usd=order.realized_pnl_usd + outcome.realized_pnl_usd,
+        filled_size=filled_size,
+        plan=order.plan.after_fill(order.updated_ms),
     )
     accounts.put_position(venue.database, account.account_id, outcome.position)
-    _book(venue, account, filled)
+    _post(venue, filled, EntryKind.REALIZED_PNL, outcome.realized_pnl_usd)
+    _post(venue, filled, EntryKind.FEE, -fill.fee_usd)
     return filled
 
 
-def _book(venue: VenueContext, account: Account, order: Order) -> None:
-    amounts = ((EntryKind.REALIZED_PNL, order.realized_pnl_usd), (EntryKind.FEE, -order.fee_usd))
-    for kind, amount in amounts:
-        if amount:
-            entry = LedgerEntry(
-                account_id=account.account_id,
-                kind=kind,
-                amount_usd=amount,
-                reference=order.order_id,
-                at_ms=order.updated_ms,
-            )
-            accounts.post(venue.database, entry)
+def _status_after(order: Order, filled_size: Decimal) -> OrderStatus:
+    if filled_size == order.request.size:
+        return OrderStatus.FILLED
+    return OrderStatus.CANCELLED if order.plan.pause_ms is None else OrderStatus.OPEN
+
+
+def _average_price(order: Order, fill: Fill) -> Decimal:
+    if order.fill_price is None:
+        return fill.price
+    size = abs(fill.size)
+    cost = order.fill_price * order.filled_size + fill.price * size
+    return (cost / (order.filled_size + size)).quantize(_PRICE_STEP)
+
+
+def _post(venue: VenueContext, order: Order, kind: EntryKind, amount: Decimal) -> None:
+    if amount:
+        entry = LedgerEntry(
+            account_id=order.account_id,
+            kind=kind,
+            amount_usd=amount,
+            reference=order.order_id,
+            at_ms=order.updated_ms,
+        )
+        accounts.post(venue.database, entry)
 
 
 def _rejected(order: Order, reason: RejectReason) -> Order:
-    return replace(order, status=OrderStatus.REJECTED, reject_reason=reason)
+    """Reject an order, or cancel the rest of an order that was filled in part."""
+    status = OrderStatus.CANCELLED if order.filled_size else OrderStatus.REJECTED
+    return replace(order, status=status, reject_reason=reason)
 
 
 def _log(venue: VenueContext, order: Order) -> None:

@@ -1,0 +1,50 @@
+"""Times of the last orders by the monotonic clock, so that a new process counts them whatever the wall clock is.
+
+Linux has one monotonic clock for all processes since the boot of the node. The times are a value by name in an existing
+table, so an older version of the agent can open the file. The store owns the open file and its transactions.
+"""
+
+import json
+from pathlib import Path
+
+from purpleflea_agent.journal.key_values import KeyValueTable
+
+NAME = "order_times"
+WINDOW_S = 60.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str | None:
+    """Return the identity of the boot of this node; None if the system has none."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+class OrderTimes:
+    """The times of the orders in the last minute."""
+
+    def __init__(self, key_values: KeyValueTable) -> None:
+        self._key_values = key_values
+        self._boot = boot_id()
+
+    def add(self, now: float) -> None:
+        """Record an order at a time of the monotonic clock."""
+        if self._boot is not None:
+            times = [*(self._times(now) or ()), now]
+            self._key_values.set(NAME, json.dumps({"boot": self._boot, "times": times}))
+
+    def ages(self, now: float) -> list[float] | None:
+        """Return the ages of the orders in the last minute, oldest first; None if the last order is of another boot."""
+        times = self._times(now)
+        return None if times is None else [now - time for time in times]
+
+    def _times(self, now: float) -> list[float] | None:
+        value = self._key_values.get(NAME)
+        if value is None or self._boot is None:
+            return None
+        known = json.loads(value)
+        if known["boot"] != self._boot:
+            return None
+        return [time for time in known["times"] if now - WINDOW_S < time <= now]
