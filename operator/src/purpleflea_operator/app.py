@@ -12,7 +12,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -24,6 +24,7 @@ from purpleflea_operator.agent_client.protocol import AgentClient
 from purpleflea_operator.controllers.agent import control_lane
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
 from purpleflea_operator.controllers.agent.control_lane import ControlDependencies, ControlLane
+from purpleflea_operator.controllers.agent.fleet_totals import Fleet, FleetTotals
 from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.lost_namespaces import LostNamespaces
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
@@ -50,7 +51,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
-from purpleflea_operator.own_health import FleetView, OwnHealth
+from purpleflea_operator.own_health import OwnHealth
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
@@ -64,7 +65,6 @@ from purpleflea_operator.takeover import Takeover
 from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
-
 
 Connect = Callable[[], kopf.ConnectionInfo]
 
@@ -114,8 +114,7 @@ class _Operator:
         self._settings = settings
         self._connect = connect
         self._scope = WatchScope(
-            namespaces=settings.watch_namespaces,
-            operator_namespace=settings.own_namespace,
+            namespaces=settings.watch_namespaces, operator_namespace=settings.own_namespace
         )
         self._clock = clock
         self._stack = stack
@@ -207,6 +206,11 @@ class _Operator:
         def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
             halts.on_agent(kind, manifest)
             lane.on_event(kind, manifest)
+            observability.absences.on_agent(kind, manifest)
+
+        def on_agent_deleted(key: NamespacedName) -> None:
+            halts.on_agent_deleted(key)
+            observability.absences.on_agent_deleted(key)
 
         lost = LostNamespaces(self._scope, self._states, cache, self._queue.add)
         self._stack.callback(lost.close)
@@ -221,7 +225,7 @@ class _Operator:
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
             on_refusal=lost.on_refused,
-            on_agent_deleted=halts.on_agent_deleted,
+            on_agent_deleted=on_agent_deleted,
             on_pod_deleted=lane.on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
@@ -244,8 +248,9 @@ class _Operator:
             elector=self._elector,
         )
         queues = self._queue, self._control_queue
-        fleet = FleetView(totals=informer.totals, fleets=observability.fleets, now=_now)
-        self._metrics.register_gauges(own_health.gauges(queues, fleet, restarts))
+        fleets = functools.partial(_fleets, informer.totals, observability)
+        gauges = own_health.gauges(queues, informer.totals, restarts, fleets=fleets)
+        self._metrics.register_gauges(gauges)
 
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
@@ -345,8 +350,7 @@ class _Operator:
         self, cluster: HttpKubeClient, cache: ObjectCache
     ) -> ObservabilityController:
         """Create the controller of PurpleFleaObservability; the fence of the lease applies to its writes, too."""
-        elector = self._elector
-        traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
+        traces = [request_hooks.fence_writes(self._elector.guard)] if self._elector else []
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
         hooks = MetricHooks(
@@ -371,6 +375,12 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
+
+
+def _fleets(
+    totals: FleetTotals, observability: ObservabilityController
+) -> Mapping[Fleet, tuple[int, float]]:
+    return totals.fleets(observability.fleets(), _now())
 
 
 def _now() -> datetime:

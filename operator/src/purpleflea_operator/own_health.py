@@ -3,12 +3,11 @@
 It only reads from the components.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.controllers.agent.fleet_totals import Fleet, FleetTotals
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -21,15 +20,6 @@ from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources
 from purpleflea_operator.runtime.workers import TimedReconciler
 from purpleflea_operator.runtime.workqueue import WorkQueue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetView:
-    """Totals of the agents, and the env and service of each observed fleet."""
-
-    totals: FleetTotals
-    fleets: Callable[[], Sequence[tuple[str, str]]]
-    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +60,16 @@ class OwnHealth:
     def gauges(
         self,
         queues: tuple[WorkQueue[NamespacedName], WorkQueue[NamespacedName]],
-        view: FleetView,
+        totals: FleetTotals,
         restarts: RestartBudget,
+        *,
+        fleets: Callable[[], Mapping[Fleet, tuple[int, float]]],
     ) -> GaugeSources:
-        """Return the sources of the gauges. `queues` has that of the passes, and that of the control lane."""
+        """Return the sources of the gauges. `queues` has that of the passes, and that of the control lane.
+
+        `fleets` returns the number of agents of each fleet, and the longest time in seconds for which one is halted.
+        """
         passes, control = queues
-        totals = view.totals
 
         def is_leading() -> bool:
             return self.elector is None or self.elector.is_leading
@@ -90,6 +84,6 @@ class OwnHealth:
             agents=lambda: len(totals) if is_leading() else 0,
             conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            fleets=lambda: totals.fleets(view.fleets(), view.now()) if is_leading() else {},
+            fleets=lambda: fleets() if is_leading() else {},
             replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
         )

@@ -166,8 +166,17 @@ server."""
 PROBE_CONFIRM_S = 60.0
 """Interval between two probes of an agent with a finding."""
 
+HTTP_IDLE_S = 20.0
+"""An idle connection to the operator's HTTP port is closed after this time. Prometheus scrapes every 15 s."""
+HTTP_CONNECTION_S = 60.0
+"""A connection to the operator's HTTP port is closed after this time, whatever it does. A slow client sends a byte at a
+time and is never idle."""
+
 # Rollouts, volumes and diagnosis of agents
 
+IDENTITY_HOLD_S = 600.0
+"""An agent that never ran holds an identity for this long against an agent that can start. The pull of a large image,
+or a new node for a pending pod, takes minutes."""
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
 CLOCK_TOLERANCE = timedelta(seconds=15)
@@ -252,6 +261,9 @@ CLEANUP_GIVE_UP_S = 600.0
 namespace."""
 ROLLOUT_GATHER_S = 2.0
 """Changes of workloads are collected for this long before deployments are computed."""
+ABSENCE_GATHER_S = 30.0
+"""Agents that are stopped, removed or replaced are collected for this long before downtimes are set. The window of the
+heartbeat monitor is five minutes."""
 CREDENTIALS_RETRY_S = 60.0
 """Delay before a missing or invalid Secret with the API keys is read again."""
 RESYNC_FRACTION = 0.9

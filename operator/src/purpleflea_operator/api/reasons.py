@@ -141,6 +141,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "RateLimited"
     UNREACHABLE = "Unreachable"
     KEYS_INVALID = "KeysInvalid"
+    OWNER_EXISTS = "OwnerExists"
     DELETING = "Deleting"
     AS_EXPECTED = "AsExpected"
 

@@ -42,7 +42,7 @@ SPEC = (
         {ConditionType.SPEC_VALID: "True"},
         Severity.WARNING,
         "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
-        "operator sets these fields.",
+        "operator sets these fields, or because an annotation for Autodiscovery is not only about its own pod.",
         "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(

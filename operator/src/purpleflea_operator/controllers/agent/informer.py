@@ -107,6 +107,7 @@ class Informer:
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityHolders(cache)
+        self.identities.claims.on_loss = self._queue_claims
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False

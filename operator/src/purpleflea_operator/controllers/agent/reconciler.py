@@ -212,6 +212,7 @@ class Reconciler:
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
+            observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
             else None,
@@ -227,6 +228,7 @@ class Reconciler:
             telemetry_delivery=deps.telemetry_delivery,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
+            conflict_ends_in_s=None if holder is None else holder.loses_in_s,
             sees_all_namespaces=deps.sees_all_namespaces,
             unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,
@@ -258,7 +260,7 @@ class Reconciler:
         self, observed: ObservedState, outcome: PassOutcome, restart: RestartTurn
     ) -> tuple[plan.Action, ...]:
         if observed.agent is None:
-            return plan.halt_actions(observed)
+            return plan.invalid_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
         *others, rendered = self._children.of(agent, outcome.connection)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)

@@ -199,7 +199,12 @@ class ObservedState:
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
     conflict_is_ending: bool = False
-    """True if only pods of that agent are left, because it was deleted, or has another env or service now."""
+    """True if only pods of that agent are left, because it was deleted, has another env or service now, or lost the
+    identities."""
+    conflict_ends_in_s: float | None = None
+    """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
+    never_started: bool = False
+    """True if no container of the agent has ever run, so it cannot hold positions."""
 
     @property
     def stateful_set(self) -> Manifest | None:
@@ -319,6 +324,15 @@ def _environment(manifest: Manifest) -> Sequence[Manifest]:
             variables: Sequence[Manifest] = container.get("env", ())
             return variables
     return ()
+
+
+def has_run(manifest: Manifest) -> bool:
+    """Return whether the agent's container of a pod runs or has run, or another container beside it."""
+    statuses = mapping(manifest.get("status")).get("containerStatuses", ())
+    return _has_run(statuses) or any(
+        item.get("restartCount", 0) or "terminated" in item.get("lastState", {})
+        for item in statuses
+    )
 
 
 def _is_waiting_for_node_agent(status: Manifest) -> bool:

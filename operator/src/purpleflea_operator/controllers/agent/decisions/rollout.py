@@ -233,7 +233,9 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
     wanted = agent.spec.replicas
     if is_refused(observed):
         # Running pods stay, because they can hold positions. A change of either agent's env can cause the conflict.
-        wanted = min(wanted, trading_mode.live_replicas(observed))
+        # Pods that never ran are removed, because they would start beside the holder later.
+        live = 0 if observed.never_started else trading_mode.live_replicas(observed)
+        wanted = min(wanted, live)
     limit = trading_mode.growth_limit(observed)
     if limit is not None:
         wanted = min(wanted, limit)
