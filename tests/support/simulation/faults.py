@@ -10,6 +10,7 @@ from support.apiserver.faults import Effect, Fault
 from support.apiserver.requests import Request, Where
 from support.simulation.hazard import (
     CREATING,
+    ENDED,
     NO_WRITES,
     OURS,
     RESTARTING,
@@ -357,6 +358,7 @@ BASIC = {
             after_s=60,
             halt_s=140,
             without=NO_WRITES,
+            accepts=ENDED,
             is_racy=True,
         ),
         Hazard(
@@ -365,6 +367,7 @@ BASIC = {
             after_s=60,
             halt_s=140,
             without=NO_WRITES,
+            accepts=ENDED,
             is_racy=True,
         ),
         Hazard(
@@ -373,6 +376,7 @@ BASIC = {
             after_s=60,
             halt_s=140,
             without=NO_WRITES,
+            accepts=ENDED,
             is_racy=True,
         ),
         Hazard(name="clock-forward", play=_step(1), after_s=20, halt_s=1),

@@ -25,12 +25,12 @@ Measured = Mapping[str, Any]
 Cells = Mapping[tuple[str, str], Sequence[Measured]]
 
 
-def write(file: Path, measured: Sequence[Measured]) -> None:
-    """Write the report. Cells that were not run are counted and marked as such."""
-    file.write_text("\n".join(_page(measured)), encoding="utf-8")
+def write(file: Path, measured: Sequence[Measured], note: str = "") -> None:
+    """Write the report. Cells that were not run are counted and marked as such. `note` describes the run."""
+    file.write_text("\n".join(_page(measured, note)), encoding="utf-8")
 
 
-def _page(measured: Sequence[Measured]) -> Iterable[str]:
+def _page(measured: Sequence[Measured], note: str) -> Iterable[str]:
     cells: dict[tuple[str, str], list[Measured]] = {}
     for item in measured:
         cells.setdefault((item["hazard"], item["operation"]), []).append(item)
@@ -50,9 +50,11 @@ def _page(measured: Sequence[Measured]) -> Iterable[str]:
         + f"{len(HAZARDS)} faults x {len(OPERATIONS)} operations. The cells of racy faults are run with several seeds, "
         f"{len(measured)} runs in all, {hours:.0f} simulated hours.",
         "",
+        *([note, ""] if note else []),
         "A cell passes if",
         "",
-        "- all objects are as after the same operation without the fault,",
+        "- all objects are as after the same operation without the fault (the times of acknowledgements may be missing",
+        "  if a stopped agent cannot receive the Stop, or if the operator is killed before it reports them),",
         "- no identity has two pods at any moment, in any namespace, and no pod is started more often,",
         "- a halt of another agent, one second after the fault begins, is written within the limit of the row, and a",
         "  halt by the operation itself is too; no agent resumes in the meantime,",
@@ -147,11 +149,11 @@ def _rounded(value: int) -> str:
     return f"{step * -(-value // step)}" if value < 10 else f"<= {step * -(-value // step)}"
 
 
-def main(results: str, page: str) -> None:
+def main(results: str, page: str, note: str = "") -> None:
     """Write the report of the measurements in a file of PURPLEFLEA_FAULTS_RESULTS."""
     from support.simulation.matrix import Results
 
-    write(Path(page), list(Results(Path(results)).known.values()))
+    write(Path(page), list(Results(Path(results)).known.values()), note)
 
 
 if __name__ == "__main__":

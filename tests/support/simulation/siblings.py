@@ -9,6 +9,7 @@ from support.apiserver.kinds import Obj
 from support.simulation.faults import writes
 from support.simulation.hazard import (
     CREATING,
+    ENDED,
     HALTS,
     NO_WRITES,
     TEMPLATES,
@@ -27,9 +28,6 @@ FOREIGN = "example.com/"
 """Prefix of the labels and annotations of other software. They are not part of the end state."""
 GRACE_PERIOD_S = 77
 """A value that a webhook sets and the operator does not."""
-
-ENDED = {"PurpleFleaHalt-stop": ("status.firstAcknowledgedAt", "status.lastAcknowledgedAt")}
-"""Agents that cannot receive a Stop end after their grace period, so they acknowledge nothing."""
 
 
 def _rejected_kind(resource: str, only: tuple[str, ...], halt_s: float = 1) -> Hazard:
