@@ -61,6 +61,9 @@ UNSEEN_POD_DELAY_S = 0.5
 """A pod that is not watched any more is searched after this time, because usually it was replaced."""
 UNSEEN_POD_RETRY_S = 2.0
 """Delay before a pod that is being deleted and is not watched is searched again."""
+UNSEEN_POD_CHECK_S = 30.0
+"""Delay before a pod whose labels could not be restored is read again. It is not watched, so no event reports that a
+user has changed it."""
 PODS_CREATED_WITHIN = timedelta(minutes=1)
 """A started operator does not search the missing pods of a younger StatefulSet, because they are being created."""
 HALT_EXPIRY_CHECK_S = 30.0
@@ -86,7 +89,10 @@ LEASE_REQUEST_TIMEOUT_S = 5.0
 """Longest timeout of one request for the lease. It is a third of the renew deadline if that is shorter."""
 
 LEADER_HALTS_S = 1.0
-"""A replica that takes over waits for the list of the halts for this long before it serves halts in specs."""
+"""A replica that starts or takes over waits for the list of the halts for this long before it serves halts in specs."""
+HALTS_LIMIT_S = 10.0
+"""Passes start without the list of the halts after this time. Before, most failures of the API server are over, and
+each pass without the halts writes the status of its agent twice."""
 EXIT_LIMIT_S = 5
 """The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 
@@ -190,8 +196,10 @@ RECREATION_INTERVAL = timedelta(minutes=10)
 CREATION_SPREAD = timedelta(seconds=10)
 """The children of a new agent are created within this time. A StatefulSet that was created later was recreated, or its
 creation failed at first."""
-VOLUME_EXPANSION_RETRY = timedelta(minutes=10)
-"""Delay before an expansion that the API server rejected is tried again."""
+VOLUME_EXPANSION_RETRY_LIMIT_S = 600.0
+"""Longest delay before an expansion that the API server rejected is tried again. The first one is REJECTED_RETRY_S, and
+it doubles. A storage class that does not allow expansion rejects it each time, so the limit is longer than that of
+other writes."""
 POD_STUCK_AFTER_S = 5.0
 """The Events of a pod are read if its container has been in creation for this long, because a missing Secret or
 ConfigMap shows only there."""

@@ -47,7 +47,7 @@ def level_comparisons(names: Iterable[str], *, above: bool) -> list[tuple[str, s
 
 
 class MonitorThresholds(DocumentedModel):
-    """Base of the thresholds of one monitor. A subclass has `critical` and, as needed, the other levels and a window.
+    """Base of the thresholds of one monitor. A subclass has `critical`, `window` and, as needed, the other levels.
 
     The CEL rules about the levels follow from the fields and the class variables of the subclass.
     """
@@ -97,9 +97,11 @@ class MonitorThresholds(DocumentedModel):
         if (bound := cls.bound()) is not None:
             expression = f"self.critical {bound[0]} {float(bound[1])}"
             rules.append(rule(expression, _never_alerts(*bound)))
-        if "window" in cls.model_fields:
-            rules.append(longest_window_rule("window", cls.longest_window))
-        return rules + cls._sequence_rules()
+        return [
+            *rules,
+            longest_window_rule("window", cls.longest_window),
+            *cls._sequence_rules(),
+        ]
 
     @classmethod
     def _sequence_rules(cls) -> list[JsonValue]:

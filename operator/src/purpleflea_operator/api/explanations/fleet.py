@@ -130,7 +130,7 @@ STORAGE = (
         Reason.EXPANSION_REFUSED,
         {ConditionType.STORAGE_READY: "False"},
         Severity.WARNING,
-        "The storage class does not allow expansion. The operator retries every 10 minutes.",
+        "The storage class does not allow expansion. The operator retries with a growing delay, at most 10 minutes.",
         "Set `allowVolumeExpansion` on the storage class, or, for one agent at a time, "
         "delete the volume claim and the pod. The agent then starts with an empty journal.",
     ),

@@ -70,6 +70,8 @@ class Surroundings:
     conflict_ends_in_s: float | None = None
     """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
     sees_all_namespaces: bool = True
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     halts: HaltView = NO_HALTS
 
 
@@ -113,8 +115,9 @@ def gather(
         now=now,
         unavailable_since=_unavailable_since(resource),
         claims=claims,
-        expansion_error=expansion_error(remembered.expansion, agent, claims, now),
+        expansion_error=expansion_error(remembered.expansion, agent, claims),
         sees_all_namespaces=surroundings.sees_all_namespaces,
+        unwatched=surroundings.unwatched,
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,
         conflict_ends_in_s=surroundings.conflict_ends_in_s,

@@ -189,6 +189,8 @@ class ObservedState:
     """Time since which identities are missing according to the status; None if none is missing."""
     claims: Sequence[VolumeClaim] = ()
     """Volume claims of the identities, including claims of identities that are gone."""
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     expansion_error: str = ""
     """Why the API server rejected the expansion of a claim; empty if it rejected none."""
     trading: TradingObservation = field(default_factory=TradingObservation)
@@ -224,6 +226,8 @@ class PassOutcome:
     not_stored: str = ""
     recreation_delay: str = ""
     expansion_error: str = ""
+    claims: Sequence[VolumeClaim] | None = None
+    """The claims after the writes; None if the pass wrote none."""
     upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
@@ -249,6 +253,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         not_stored=outcome.not_stored,
         recreation_delay=outcome.recreation_delay,
         expansion_error=outcome.expansion_error or observed.expansion_error,
+        claims=observed.claims if outcome.claims is None else outcome.claims,
         pod_events=outcome.pod_events,
         pod_creation_error=outcome.pod_creation_error,
     )
