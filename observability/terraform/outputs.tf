@@ -11,6 +11,7 @@ output "monitor_ids" {
     escrow_failures       = datadog_monitor.escrow_failures.id
     heartbeat             = datadog_monitor.heartbeat.id
     dropped_telemetry     = datadog_monitor.dropped_telemetry.id
+    interval_failures     = datadog_monitor.interval_failures.id
     degraded              = datadog_monitor.degraded.id
     pnl_anomaly           = one(datadog_monitor.pnl_anomaly[*].id)
     order_latency_anomaly = one(datadog_monitor.order_latency_anomaly[*].id)

@@ -29,6 +29,7 @@ MEANINGS = {
 _EFFECTS = {
     "replicas": Effect.SCALE,
     "trading.mode": Effect.CONTROL,
+    "api.allowInsecureEndpoints": Effect.REPORT,
     "datadog.duplicateIdentity": Effect.REPORT,
     "network": Effect.NONE,
     "pod.serviceAccount.annotations": Effect.NONE,

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     UNSCHEDULABLE = "Unschedulable"
     VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    NOT_READY = "NotReady"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     APPLY_FAILED = "ApplyFailed"
     NAME_TAKEN = "NameTaken"
@@ -123,6 +124,10 @@ class Reason(StrEnum):
     # WithinBudget
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_EXCEEDED = "BudgetExceeded"
+
+    # PositionsConsistent
+    POSITIONS_DIFFER = "PositionsDiffer"
+    POSITIONS_AGREE = "PositionsAgree"
 
     # KeysValid of an observability resource
     NOT_CHECKED = "NotChecked"

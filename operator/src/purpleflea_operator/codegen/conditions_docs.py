@@ -104,6 +104,11 @@ volume replaces the pods, one at a time, and each agent starts with an empty jou
     ConditionType.WITHIN_BUDGET: """\
 The condition exists only if `spec.datadog.customMetricsBudget` is set.
 """,
+    ConditionType.POSITIONS_CONSISTENT: """\
+The condition exists since the first mismatch of a position. The operator reads it from `/v1/status` of each agent every
+five minutes, and every minute while there is a mismatch. The metric `agent.positions.mismatch_count` and the log event
+`position_mismatch` report it at once.
+""",
 }
 
 HALT_INTRODUCTIONS = {

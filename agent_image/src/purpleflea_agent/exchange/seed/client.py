@@ -12,7 +12,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.errors import NeverSent, NoApiKey, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
     Balance,
@@ -193,7 +193,7 @@ class SeedExchange:
     ) -> httpx.Response:
         key = self._key_file.key()
         if key is None:
-            raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
+            raise NoApiKey(f"no API key: {self._key_file.path} is missing or empty")
         request = self._client.build_request(method, url, params=query, json=body)
         if idempotency_key is not None:
             request.headers["Idempotency-Key"] = idempotency_key

@@ -1,4 +1,4 @@
-"""Reasons of TradingActive, DuplicateIdentity, StorageReady and WithinBudget."""
+"""Reasons of TradingActive, DuplicateIdentity, StorageReady, WithinBudget and PositionsConsistent."""
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason, Severity, explain
@@ -173,5 +173,23 @@ BUDGET = (
         "The expected number of custom metrics is larger than `spec.datadog.customMetricsBudget`.",
         "Reduce `spec.replicas` or the number of markets, or raise "
         "`spec.datadog.customMetricsBudget`.",
+    ),
+)
+
+POSITIONS = (
+    explain(
+        Reason.POSITIONS_AGREE,
+        {ConditionType.POSITIONS_CONSISTENT: "True"},
+        Severity.NORMAL,
+        "All agents answered, and the reported positions agree with their own fills again.",
+    ),
+    explain(
+        Reason.POSITIONS_DIFFER,
+        {ConditionType.POSITIONS_CONSISTENT: "False"},
+        Severity.WARNING,
+        "The exchange reports another position than the fills of an agent, beyond fills in flight. The agent sizes on "
+        "the larger of both, and the position does not grow.",
+        "Stop the other client of the API key, or wait until the reports of the exchange are current. See "
+        "[trading.md](trading.md).",
     ),
 )

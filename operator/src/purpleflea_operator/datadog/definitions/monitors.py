@@ -8,7 +8,7 @@ Anomaly monitors are optional; see anomalies.
 from typing import ClassVar, Protocol
 
 from purpleflea_contract import events, facets, metrics, spans, tags
-from purpleflea_operator.datadog.definitions import anomalies
+from purpleflea_operator.datadog.definitions import anomalies, interval_failures
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Parameters
@@ -53,6 +53,7 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
         escrow_failures(parameters),
         heartbeat(parameters),
         dropped_telemetry(parameters),
+        interval_failures.interval_failures(parameters),
         degraded(),
         *anomalies.alerts(parameters),
     )

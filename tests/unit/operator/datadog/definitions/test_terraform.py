@@ -212,7 +212,7 @@ def test_each_threshold_variable_has_a_check_of_its_levels():
             if isinstance(thresholds, MonitorThresholds) and "warning" in thresholds.levels():
                 assert len(body["validation"]) == 2, name
                 checked += 1
-    assert checked == 7
+    assert checked == 8
 
 
 def test_the_composite_and_the_burn_rates_refer_to_resources():
