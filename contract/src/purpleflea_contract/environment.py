@@ -224,7 +224,8 @@ MOUNTS = (
     MountedFolder(
         path=DEFAULT_STATE_DIR,
         mounted="always",
-        meaning="Journal: a PersistentVolumeClaim with spec.storage, else an emptyDir with the lifetime of the pod.",
+        meaning="Journal: a PersistentVolumeClaim, or with spec.storage.ephemeral an emptyDir with the lifetime of the"
+        " pod.",
     ),
     MountedFolder(
         path=SOCKETS_DIR,

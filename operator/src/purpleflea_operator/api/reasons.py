@@ -116,6 +116,8 @@ class Reason(StrEnum):
 
     # StorageReady
     EPHEMERAL = "Ephemeral"
+    VOLUMES_KEPT = "VolumesKept"
+    NO_STORAGE_CLASS = "NoStorageClass"
     EXPANDING = "Expanding"
     EXPANSION_REFUSED = "ExpansionRefused"
     CANNOT_SHRINK = "CannotShrink"

@@ -116,8 +116,24 @@ STORAGE = (
         Reason.EPHEMERAL,
         {ConditionType.STORAGE_READY: "False"},
         Severity.QUIET,
-        "`spec.storage` is not set, so the journal of an agent is lost when its pod leaves the node.",
-        "Set `spec.storage` to keep the journal.",
+        "The journal of an agent is lost when its pod leaves the node: `spec.storage.ephemeral` is true, or an earlier "
+        "version of the operator created the agent without `spec.storage`.",
+        "Set `spec.storage` to keep the journal; `{}` is sufficient. The pods are then replaced, one at a time.",
+    ),
+    explain(
+        Reason.VOLUMES_KEPT,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "`spec.storage.ephemeral` is true, but the agents were created with volumes, which are kept.",
+        "Set `spec.storage.ephemeral` to false, or delete the agent and create it again.",
+    ),
+    explain(
+        Reason.NO_STORAGE_CLASS,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "A volume claim has no storage class, because the cluster has no default class. Its pod cannot be scheduled.",
+        "Make a storage class the default one, or set `spec.storage.storageClassName` or `spec.storage.ephemeral` when "
+        "the agent is created.",
     ),
     explain(
         Reason.EXPANDING,

@@ -30,7 +30,7 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
     Remembered,
     expansion_error,
 )
-from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.decisions.storage import claim, with_live_journals
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
@@ -107,6 +107,12 @@ def gather(
     manifests = agent_pods(cache, key)
     pods = tuple(pod(item) for item in manifests)
     uids = [item.uid for item in pods]
+    if agent is not None:
+        agent = with_live_journals(
+            agent,
+            stateful_set_of(children) or remembered.recreated,
+            has_ephemeral_pods=any(item.has_ephemeral_journal for item in pods),
+        )
     claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)

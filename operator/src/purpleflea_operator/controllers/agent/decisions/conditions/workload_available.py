@@ -116,7 +116,13 @@ def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | Non
     if not pod.scheduled:
         if not pod.message:
             return None
-        text = f"{pod.name} cannot be scheduled: {pod.message}; check spec.pod"
+        is_storage = "persistentvolumeclaim" in pod.message.lower()
+        remedy = (
+            "see the condition StorageReady, and check spec.storage"
+            if is_storage
+            else "check spec.pod"
+        )
+        text = f"{pod.name} cannot be scheduled: {pod.message}; {remedy}"
         return Reason.UNSCHEDULABLE, text
     if _crashes(pod, now):
         # The message of the kubelet is not used, because its back-off and the UID of the pod change with every restart.
