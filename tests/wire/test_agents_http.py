@@ -23,7 +23,7 @@ async def serve():
 
     async def start(handler, connections=PROBE_CONNECTIONS):
         app = web.Application()
-        for path in ("/v1/control", "/v1/status"):
+        for path in ("/v1/control", "/v1/status", "/readyz"):
             app.router.add_get(path, handler)
         runner = web.AppRunner(app)
         await runner.setup()

@@ -51,8 +51,8 @@ def cut(line: str, limit: int = MAX_LINE_BYTES) -> str:
     candidates = (_shortened(first, longest) for longest in _limits(limit))
     fitting = (text for item in candidates if len(text := json.dumps(item)) <= limit)
     is_complete = len(first) == len(fields)
-    text = next(fitting, None) if is_complete else next(map(_marked, fitting), None)
-    return text or _marked(json.dumps(_shortened(important, SHORT)))
+    found = next(fitting, None) if is_complete else next(map(_marked, fitting), None)
+    return found or _marked(json.dumps(_shortened(important, SHORT)))
 
 
 def _marked(line: str) -> str:

@@ -112,7 +112,8 @@ class TradingLoop:
     def _period(self, unread_in_a_row: int) -> timedelta:
         """Return the time between the starts of two intervals; it grows while the account cannot be read."""
         is_ready = self._account.is_known and self._account.is_confirmed
-        backoff = min(RETRY_INTERVAL * 2 ** min(unread_in_a_row, 10), RETRY_LIMIT)
+        factor: int = 2 ** min(unread_in_a_row, 10)
+        backoff = min(RETRY_INTERVAL * factor, RETRY_LIMIT)
         return max(self._interval, backoff) if is_ready else backoff
 
     async def trade_once(self) -> None:
