@@ -11,9 +11,9 @@ import pytest
 from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import FILE_NAME, Journal
 from purpleflea_agent.journal.positions import ReportedPosition
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_contract import metrics
 from purpleflea_contract.metrics import Metric
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

@@ -9,10 +9,10 @@ from decimal import Decimal
 import pytest
 from starlette.responses import Response
 
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.loop import RETRY_LIMIT, TradingLoop
 from purpleflea_contract import events, metrics
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

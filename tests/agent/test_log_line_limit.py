@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import line_limit, logs, redaction
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import line_limit, logs, redaction
 from support.agent_process import AgentFolder
 
 LIMIT = line_limit.MAX_LINE_BYTES

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from purpleflea_agent.telemetry import drop_counters, guard, logs, metrics, tracing
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_contract import metrics as contract
 from purpleflea_contract import spans
+from purpleflea_sdk.telemetry import drop_counters, guard, logs, metrics, tracing
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink
 

@@ -4,11 +4,17 @@ It also finds a failure that concerns only some of the markets of an agent, in w
 """
 
 from purpleflea_contract import metrics, tags
+from purpleflea_operator.datadog.definitions.alert_conditions import (
+    AGENT,
+    OPTIONS,
+    condition,
+    scope,
+)
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience
 from purpleflea_operator.datadog.definitions.parameters import Parameters
-from purpleflea_operator.datadog.definitions.queries import number, of_metric, series
+from purpleflea_operator.datadog.definitions.queries import of_metric, series
 
-AGENT, CLASS = "{{agent_id.name}}", "{{error_type.name}}"
+CLASS = "{{error_type.name}}"
 
 
 def interval_failures(parameters: Parameters) -> Alert:
@@ -17,14 +23,13 @@ def interval_failures(parameters: Parameters) -> Alert:
     failures = series(
         of_metric(metrics.INTERVAL_FAILURES),
         "sum",
-        (f"env:{parameters.env}", f"service:{parameters.service}"),
+        scope(parameters),
         by=(tags.AGENT_ID, tags.ERROR_TYPE),
     )
-    critical = number(thresholds.critical)
     return Alert(
         key="interval-failures",
         name="trading intervals fail",
-        query=f"sum(last_{thresholds.window}):{failures} > {critical}",
+        query=condition("sum", failures, thresholds),
         levels=thresholds.levels(),
         priority=2,
         audience=Audience.TRADING,
@@ -32,9 +37,6 @@ def interval_failures(parameters: Parameters) -> Alert:
         f" {thresholds.window}. The strategy raises errors, the API key is refused, or the exchange or the journal"
         " fails.\n"
         "Check the log of the agent, and follow the runbook for the class.",
-        options={
-            "notify_no_data": False,
-            "require_full_window": False,
-            "new_group_delay": 60,
-        },
+        recovery=f"Agent {AGENT}: trading intervals without failures of the class {CLASS} again.",
+        options=OPTIONS,
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from datadog.dogstatsd.base import DogStatsd
 
-from purpleflea_agent.settings import Environment, strategy_name
-from purpleflea_agent.telemetry.guard import guarded
+from purpleflea_sdk.settings import Environment, strategy_name
+from purpleflea_sdk.telemetry.guard import guarded
 
 
 class PublishedStatsd:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from purpleflea_agent.telemetry import drop_counters
+from purpleflea_sdk.telemetry import drop_counters
 
 P = ParamSpec("P")
 T = TypeVar("T")
