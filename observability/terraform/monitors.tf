@@ -5,11 +5,11 @@ resource "datadog_monitor" "drawdown" {
   type     = "query alert"
   priority = 1
   query    = "max(last_${var.drawdown.window}):max:agent.risk.max_drawdown_pct{env:${var.env},service:${var.service}} by {agent_id} > ${var.drawdown.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
     Review the open positions now, and halt the agent if the loss is real.
-    ${join(" ", var.notifications.paging)}
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
     {{/is_alert}}
     {{#is_warning}}
     Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
@@ -26,6 +26,7 @@ resource "datadog_monitor" "drawdown" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/drawdown.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:drawdown"]
 
@@ -51,10 +52,11 @@ resource "datadog_monitor" "wallet_balance" {
   type     = "query alert"
   priority = 5
   query    = "min(last_${var.balance.window}):min:agent.wallet.balance_usd{currency:${var.currency},wallet_type:trading,env:${var.env},service:${var.service}} by {agent_id} < ${var.balance.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     Agent {{agent_id.name}}: the wallet balance is $${{value}}. This monitor sends no notification.
     Runbook: ${var.runbooks_url}/wallet-balance.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-balance"]
 
@@ -78,10 +80,11 @@ resource "datadog_monitor" "wallet_unfunded" {
   type     = "query alert"
   priority = 5
   query    = "max(last_1w):max:agent.wallet.balance_usd{currency:${var.currency},wallet_type:trading,env:${var.env},service:${var.service}} by {agent_id} <= 0"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     Agent {{agent_id.name}} had no money in the last week, so its low balance is not an alert. This monitor sends no notification.
     Runbook: ${var.runbooks_url}/wallet-balance.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-unfunded"]
 
@@ -102,7 +105,7 @@ resource "datadog_monitor" "wallet_low" {
   type     = "composite"
   priority = 2
   query    = "${datadog_monitor.wallet_balance.id} && !${datadog_monitor.wallet_unfunded.id}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: the wallet balance is $${{a.value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
     Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
@@ -123,6 +126,7 @@ resource "datadog_monitor" "wallet_low" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/wallet-balance.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-low"]
 
@@ -135,11 +139,11 @@ resource "datadog_monitor" "position_mismatch" {
   type     = "query alert"
   priority = 1
   query    = "min(last_${var.position_mismatch.window}):max:agent.positions.mismatch_count{env:${var.env},service:${var.service}} by {agent_id} > ${var.position_mismatch.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: in {{value}} markets the exchange reports another position than the fills of the agent for ${var.position_mismatch.window}. Another program uses the same API key, an order was placed by hand, or the journal was lost. The agent does not let these positions grow.
     Compare the positions of the exchange with the log event position_mismatch, then correct one of them.
-    ${join(" ", var.notifications.paging)}
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
     {{/is_alert}}
     {{#is_alert_recovery}}
     Agent {{agent_id.name}}: the positions agree with the books again. The alert also ends if the agent sends no data for 2 hours.
@@ -147,6 +151,7 @@ resource "datadog_monitor" "position_mismatch" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/position-mismatch.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:position-mismatch"]
 
@@ -167,7 +172,7 @@ resource "datadog_monitor" "api_error_rate" {
   type     = "query alert"
   priority = 3
   query    = "sum(last_${var.error_rate.window}):sum:agent.api.requests_total{success:false,env:${var.env},service:${var.service}} by {agent_id}.as_count() / sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() * 100 * is_greater(sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count(), ${var.error_rate.minimum_calls}) > ${var.error_rate.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} % of the API calls fail. The Purple Flea API is failing, the API key is invalid, or the network path is broken.
     Check the status codes of the calls, then the API, the key and the network.
@@ -188,6 +193,7 @@ resource "datadog_monitor" "api_error_rate" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/api-error-rate.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:api-error-rate"]
 
@@ -211,7 +217,7 @@ resource "datadog_monitor" "order_latency_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_latency.window}):p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id} > ${var.order_latency.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: p95 of the order latency is {{value}} ms. The exchange is slow, or the pod is throttled.
     Compare with the other agents. If only this agent is slow, check its pod and node.
@@ -232,6 +238,7 @@ resource "datadog_monitor" "order_latency_p95" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-p95"]
 
@@ -255,7 +262,7 @@ resource "datadog_monitor" "order_span_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_span.window}):p95:trace.agent.order.execute{env:${var.env},service:${var.service}} > ${var.order_span.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     p95 of order execution over all agents is {{value}} s. The exchange, or the network path to it, is slow.
     Open a slow trace to see which of them is slow, and consider halting the agents.
@@ -276,6 +283,7 @@ resource "datadog_monitor" "order_span_p95" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-span-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-span-p95"]
 
@@ -299,7 +307,7 @@ resource "datadog_monitor" "escrow_failures" {
   type     = "log alert"
   priority = 2
   query    = "logs(\"service:${var.service} env:${var.env} @event_type:escrow_transaction @escrow.status:failed\").index(\"*\").rollup(\"count\").by(\"agent_id\").last(\"${var.escrow_failures.window}\") > ${var.escrow_failures.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or the counterparty rejects them.
     Check https://escrow.purpleflea.com and the balance of the wallet.
@@ -320,6 +328,7 @@ resource "datadog_monitor" "escrow_failures" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/escrow-failures.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:escrow-failures"]
 
@@ -339,7 +348,7 @@ resource "datadog_monitor" "degraded" {
   type     = "composite"
   priority = 1
   query    = "${datadog_monitor.api_error_rate.id} && ${datadog_monitor.order_latency_p95.id}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{a.value}} % of the API calls fail, and p95 of the order latency is {{b.value}} ms. The exchange, or the network path to it, is degraded.
     Consider halting the agent until both monitors recover.
@@ -355,6 +364,7 @@ resource "datadog_monitor" "degraded" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/degraded.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:degraded"]
 
@@ -367,7 +377,7 @@ resource "datadog_monitor" "heartbeat" {
   type     = "query alert"
   priority = 1
   query    = "sum(last_${var.heartbeat.window}):sum:agent.heartbeat{env:${var.env},service:${var.service}} by {agent_id}.as_count() < ${var.heartbeat.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     No heartbeat from agent {{agent_id.name}} in the last ${var.heartbeat.window}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
     Check the pod of the agent and its log, then the Datadog node agent on its node.
@@ -379,6 +389,7 @@ resource "datadog_monitor" "heartbeat" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/heartbeat.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:heartbeat"]
 
@@ -399,7 +410,7 @@ resource "datadog_monitor" "dropped_telemetry" {
   type     = "query alert"
   priority = 3
   query    = "sum(last_${var.dropped_telemetry.window}):sum:agent.telemetry.dropped_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() > ${var.dropped_telemetry.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors use incomplete data.
     Check the Datadog node agent on the node of the agent.
@@ -420,6 +431,7 @@ resource "datadog_monitor" "dropped_telemetry" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/dropped-telemetry.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:dropped-telemetry"]
 
@@ -443,7 +455,7 @@ resource "datadog_monitor" "halted" {
   type     = "query alert"
   priority = 3
   query    = "max(last_${var.halted.window}):max:purpleflea_operator.fleet_longest_halt_seconds{fleet_env:${var.env},fleet_service:${var.service}} by {kube_cluster_name} / 3600 > ${var.halted.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     An agent in cluster {{kube_cluster_name.name}} has been halted for {{value}} hours and does not trade. The halt was forgotten, or its cause still exists.
     List the halts with kubectl get pfh,pfa --all-namespaces, and delete or renew the one that is too old.
@@ -455,6 +467,7 @@ resource "datadog_monitor" "halted" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/halted.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:halted"]
 
@@ -475,7 +488,7 @@ resource "datadog_monitor" "operator_silent" {
   type     = "query alert"
   priority = 1
   query    = "max(last_${var.operator_silent.window}):max:purpleflea_operator.fleet_agents{fleet_env:${var.env},fleet_service:${var.service}} by {kube_cluster_name} < 0"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     No operator reports the fleet in cluster {{kube_cluster_name.name}} for ${var.operator_silent.window}. No replica runs or leads, the node agent does not scrape it, or the last agent of the fleet was deleted. Agents continue to trade, but a halt has no effect until the operator runs.
     Check the pods and the Lease of the operator, then the Datadog node agent on its node.
@@ -496,6 +509,7 @@ resource "datadog_monitor" "operator_silent" {
     {{/is_no_data_recovery}}
     Runbook: ${var.runbooks_url}/operator-silent.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:operator-silent"]
 
@@ -516,7 +530,7 @@ resource "datadog_monitor" "interval_failures" {
   type     = "query alert"
   priority = 2
   query    = "sum(last_${var.interval_failures.window}):sum:agent.interval.failures_total{env:${var.env},service:${var.service}} by {agent_id,error_type}.as_count() > ${var.interval_failures.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} failures of the class {{error_type.name}} in the trading intervals of ${var.interval_failures.window}. The strategy raises errors, the API key is refused, or the exchange or the journal fails.
     Check the log of the agent, and follow the runbook for the class.
@@ -537,6 +551,7 @@ resource "datadog_monitor" "interval_failures" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/interval-failures.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:interval-failures"]
 
@@ -562,7 +577,7 @@ resource "datadog_monitor" "pnl_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(sum:agent.trade.pnl_usd{realized:true,env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='below', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: booked profit is unusually low for this time. The market moved, or the strategy is losing money.
     Compare the agent with the other agents of its strategy and with the market.
@@ -574,6 +589,7 @@ resource "datadog_monitor" "pnl_anomaly" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/pnl-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:pnl-anomaly"]
 
@@ -602,7 +618,7 @@ resource "datadog_monitor" "order_latency_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='above', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: order latency is unusually high for this time. The exchange is slow, or the pod is throttled.
     Compare the agent with the other agents, then check its pod and node.
@@ -614,6 +630,7 @@ resource "datadog_monitor" "order_latency_anomaly" {
     {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-anomaly"]
 

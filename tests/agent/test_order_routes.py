@@ -59,7 +59,7 @@ def client(shared: Client) -> Client:
     shared.folder.token_file.write_text(TOKEN)
     shared.folder.set_mode("Active")
     for order in shared.orders(state="open"):
-        shared.request("DELETE", f"/v1/orders/{order['order_id']}")
+        shared.request("DELETE", f"/v1/orders/{order['order_id']}?by=id")
     return shared
 
 
@@ -125,6 +125,46 @@ def test_a_cancellation_that_the_exchange_refuses_is_an_error_and_may_be_repeate
         assert client.request("DELETE", f"/v1/orders/{resting}").status_code == code
     client.exchange.faults.cancels_refused_with = 0
     assert client.request("DELETE", f"/v1/orders/{resting}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "by", "status"),
+    [
+        ("GET", "", 409),
+        ("DELETE", "", 409),
+        ("GET", "id", 200),
+        ("GET", "key", 200),
+        ("DELETE", "id", 200),
+        ("DELETE", "key", 409),
+        ("DELETE", "name", 422),
+    ],
+)
+def test_a_key_that_is_the_id_of_another_order_names_neither_of_them(
+    client: Client, method: str, by: str, status: int
+) -> None:
+    resting = client.rest()
+    filled = client.request("POST", "/v1/trade", ORDER, key=resting).json()
+    answer = client.request(method, f"/v1/orders/{resting}" + (f"?by={by}" if by else ""))
+    assert answer.status_code == status
+    if not by:
+        assert answer.json()["code"] == "order_ambiguous"
+    if status == 200:
+        wanted = resting if by == "id" else filled["order_id"]
+        assert answer.json()["order_id"] == wanted
+    if (method, by) == ("DELETE", "key"):
+        assert answer.json()["code"] == "order_done"
+    is_canceled = (method, by) == ("DELETE", "id")
+    assert bool(client.orders(state="open")) is not is_canceled
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_a_name_of_the_other_kind_is_not_found(client: Client, method: str, by: str) -> None:
+    answer = client.request("POST", "/v1/trade", LIMIT, key=f"mine-{method}-{by}").json()
+    name = answer["idempotency_key"] if by == "id" else answer["order_id"]
+    refused = client.request(method, f"/v1/orders/{name}?by={by}")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert [order["order_id"] for order in client.orders(state="open")] == [answer["order_id"]]
 
 
 def test_an_order_of_unknown_outcome_is_found_by_its_key_and_cannot_be_canceled(

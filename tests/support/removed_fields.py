@@ -61,7 +61,7 @@ async def after_removal(info: kopf.ConnectionInfo, uid: str) -> dict[str, Child]
     """Create the children of an agent and apply them without some fields. Return them by kind, as stored."""
     async with credentials.session(info) as session:
         cluster, cache = HttpKubeClient(info.server, session), ObjectCache()
-        expansion = VolumeExpansion(cluster, cache, now=lambda: datetime.now(UTC))
+        expansion = VolumeExpansion(cluster, cache, clock=time.monotonic)
         applier = Applier(
             cluster, cache, expansion, _NoControlWrites(), now=lambda: datetime.now(UTC)
         )

@@ -63,7 +63,7 @@ def too_long():
         (lambda: web.json_response({"mode": "Sleeping", "at_rest": True}), "is invalid"),
         (lambda: web.json_response({"mode": "Halted"}), "is invalid"),
         (lambda: web.Response(text="<html>"), "is invalid"),
-        (too_long, "longer than"),
+        (too_long, "larger than"),
         (
             lambda: web.Response(status=302, headers={"Location": "/v1/control"}),
             "responded with status 302",

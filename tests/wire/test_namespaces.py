@@ -3,7 +3,7 @@
 import kopf
 import pytest
 
-from purpleflea_operator import app
+from purpleflea_operator import app, timings
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import OperatorSettings
 from support.builders import a_datadog_daemon_set, an_agent
@@ -86,3 +86,46 @@ async def test_namespaces_that_are_all_without_permissions_end_the_start(server)
     settings = OperatorSettings(health_port=0, watch_namespaces=BOUND)
     with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"trading"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))
+
+
+def reason_of(server, namespace, kind):
+    status = server.get("PurpleFleaAgent", namespace, NAME).get("status", {})
+    return {item["type"]: item["reason"] for item in status.get("conditions", [])}.get(kind)
+
+
+@pytest.mark.parametrize("is_status_refused", [False, True])
+def test_a_lost_namespace_is_reported_where_it_can_be_and_the_others_go_on(
+    server, an_operator, monkeypatch, is_status_refused
+):
+    monkeypatch.setattr(timings, "OBJECTS_UNKNOWN_AFTER_S", 1.0)
+    for namespace in BOUND:
+        server.put(an_agent_in(namespace))
+    with an_operator(watch_namespaces=BOUND, lease_namespace="system"):
+        server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
+        verbs = ("list", "watch", "patch") if is_status_refused else ("list", "watch")
+        faults = [
+            server.fail_next(verb=verb, namespace="research", status=403, times=None)
+            for verb in verbs
+        ]
+        server.drop_watches(cut=True)
+
+        def events():
+            return [item["reason"] for item in server.objects("Event", "system")]
+
+        server.wait_until(lambda: events() == ["NamespaceNotWatched"], timeout=60)
+        if not is_status_refused:
+            server.wait_until(
+                lambda: reason_of(server, "research", "WorkloadAvailable") == "NotWatched",
+                timeout=60,
+            )
+        server.patch("PurpleFleaAgent", "trading", NAME, {"spec": {"replicas": 2}})
+        server.wait_until(lambda: len(server.objects("Pod", "trading")) == 2, timeout=30)
+        assert reason_of(server, "trading", "WorkloadAvailable") != "NotWatched"
+        for fault in faults:
+            fault.cancel()
+        server.wait_until(
+            lambda: events() == ["NamespaceNotWatched", "NamespaceWatched"], timeout=60
+        )
+        server.wait_until(
+            lambda: reason_of(server, "research", "WorkloadAvailable") == "AllReady", timeout=60
+        )

@@ -263,3 +263,30 @@ async def test_a_list_after_a_takeover_reports_its_refusal_or_outlasts_it(server
         await refresh(api, target, mirror, jitter=lambda: 0.0, outlasts_refusals=True)
     assert (len(mirror.objects), mirror.listings) == (1, 1)
     assert len(server.lists()) == 4
+
+
+async def test_large_objects_are_listed_in_smaller_pages(server, monkeypatch):
+    monkeypatch.setattr(reflector, "PAGE_LIMIT", 100_000)
+    for number in range(12):
+        put(server, f"large-{number}", "x" * 30_000)
+    async with a_reflector(server) as running:
+        await running.is_current()
+        sizes = [int(item.query["limit"]) for item in server.lists()]
+    # 12 objects of 30 kB need four pages of three.
+    assert sizes == [50, 12, 3, 3, 3, 3]
+
+
+async def test_one_object_may_be_larger_than_a_page(server, monkeypatch):
+    monkeypatch.setattr(reflector, "PAGE_LIMIT", 10_000)
+    put(server, "small")
+    put(server, "large", "x" * 30_000)
+    async with a_reflector(server) as running:
+        await running.is_current()
+
+
+async def test_an_object_without_a_bound_is_an_error_of_its_kind(server, monkeypatch):
+    monkeypatch.setattr(reflector, "PAGE_LIMIT", 10_000)
+    monkeypatch.setattr(reflector, "LINE_LIMIT", 20_000)
+    put(server, "large", "x" * 30_000)
+    async with a_reflector(server) as running:
+        await server.until(lambda: "larger than 20000 bytes" in running.state.error)

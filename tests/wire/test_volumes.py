@@ -3,6 +3,7 @@
 import pytest
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator import timings
 from support.builders import a_datadog_daemon_set, a_local_service, a_pod, an_agent
 from support.waiting import wait_until_started
 
@@ -152,7 +153,10 @@ def test_an_operator_killed_at_any_write_of_an_expansion_is_replaced_by_the_next
     assert uids(kept) == before
 
 
-def test_an_expansion_that_is_rejected_is_tried_once_per_claim_and_reported(kept, an_operator):
+def test_an_expansion_that_is_rejected_is_tried_once_per_claim_and_reported(
+    kept, an_operator, monkeypatch
+):
+    monkeypatch.setattr(timings, "REJECTED_RETRY_S", 600.0)
     refusal = kept.fail_next(
         verb="patch",
         resource="persistentvolumeclaims",

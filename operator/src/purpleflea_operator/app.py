@@ -12,7 +12,8 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import kopf
@@ -23,8 +24,9 @@ from purpleflea_operator.agent_client.protocol import AgentClient
 from purpleflea_operator.controllers.agent import control_lane
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
 from purpleflea_operator.controllers.agent.control_lane import ControlDependencies, ControlLane
-from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.controllers.agent.fleet_totals import Fleet, FleetTotals
 from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
+from purpleflea_operator.controllers.agent.lost_namespaces import LostNamespaces
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
@@ -49,12 +51,13 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
+from purpleflea_operator.own_health import OwnHealth
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
-from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
+from purpleflea_operator.runtime.metrics import Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
@@ -62,7 +65,6 @@ from purpleflea_operator.takeover import Takeover
 from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
-
 
 Connect = Callable[[], kopf.ConnectionInfo]
 
@@ -112,8 +114,7 @@ class _Operator:
         self._settings = settings
         self._connect = connect
         self._scope = WatchScope(
-            namespaces=settings.watch_namespaces,
-            operator_namespace=settings.own_namespace,
+            namespaces=settings.watch_namespaces, operator_namespace=settings.own_namespace
         )
         self._clock = clock
         self._stack = stack
@@ -190,7 +191,8 @@ class _Operator:
 
     async def _prepare(self, on_kopf: Callable[[], None]) -> ReplicaTasks:
         """Create all components, and return the tasks that run them."""
-        cluster, cache = await self._connect_cluster(), ObjectCache()
+        cluster = await self._connect_cluster()
+        cache = ObjectCache(has_namespaces=bool(self._scope.namespaces))
         observability = await self._create_observability(cluster, cache)
         percent = self._settings.agent_restart_percent
         restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
@@ -204,7 +206,14 @@ class _Operator:
         def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
             halts.on_agent(kind, manifest)
             lane.on_event(kind, manifest)
+            observability.absences.on_agent(kind, manifest)
 
+        def on_agent_deleted(key: NamespacedName) -> None:
+            halts.on_agent_deleted(key)
+            observability.absences.on_agent_deleted(key)
+
+        lost = LostNamespaces(self._scope, self._states, cache, self._queue.add)
+        self._stack.callback(lost.close)
         targets = EventTargets(
             nodes=NodeInventory(
                 clock=self._clock,
@@ -215,7 +224,8 @@ class _Operator:
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
-            on_agent_deleted=halts.on_agent_deleted,
+            on_refusal=lost.on_refused,
+            on_agent_deleted=on_agent_deleted,
             on_pod_deleted=lane.on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
@@ -223,12 +233,24 @@ class _Operator:
             cluster,
             cache,
             self._settings.defaults,
-            deps=self._dependencies(informer, targets, lane, halts),
+            deps=replace(
+                self._dependencies(informer, targets, lane, halts), unwatched_reason=lost.reason
+            ),
             times=self._times,
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts, observability))
+        own_health = OwnHealth(
+            scope=self._scope,
+            states=self._states,
+            watches=self._watches,
+            silence_limit_s=self._settings.watch_silence_s,
+            elector=self._elector,
+        )
+        queues = self._queue, self._control_queue
+        fleets = functools.partial(_fleets, informer.totals, observability)
+        gauges = own_health.gauges(queues, informer.totals, restarts, fleets=fleets)
+        self._metrics.register_gauges(gauges)
 
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
@@ -241,13 +263,23 @@ class _Operator:
             lane=lane,
             halts=halts,
             observability=observability,
+            reporters=(lambda: lost.post_events(cluster, self._lease(), _now),),
         )
 
         def on_complete() -> None:
-            self._add_liveness_checks(observability, workers)
+            # From now on, stalled or refused watches and a stuck queue fail /livez.
+            self._probes.add(*own_health.checks(workers, observability.passes))
             lifecycle.freeze_objects()
 
         return takeover.tasks(workers, on_complete=on_complete, on_started=self._on_started)
+
+    def _lease(self) -> Manifest | None:
+        """Return the identity of the Lease, if there is one."""
+        namespace = self._settings.lease_namespace
+        if not namespace:
+            return None
+        metadata = {"namespace": namespace, "name": self._settings.lease_name}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
 
     def _on_started(self) -> None:
         self._is_serving = True
@@ -318,8 +350,7 @@ class _Operator:
         self, cluster: HttpKubeClient, cache: ObjectCache
     ) -> ObservabilityController:
         """Create the controller of PurpleFleaObservability; the fence of the lease applies to its writes, too."""
-        elector = self._elector
-        traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
+        traces = [request_hooks.fence_writes(self._elector.guard)] if self._elector else []
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
         hooks = MetricHooks(
@@ -330,52 +361,6 @@ class _Operator:
         controller = build_controller(cluster, access, hooks, fleet, self._times)
         self._stack.callback(controller.close)
         return controller
-
-    def _add_liveness_checks(
-        self, observability: ObservabilityController, workers: AllWorkers
-    ) -> None:
-        """From now on, stalled or refused watches and a stuck queue fail /livez."""
-        limit_s = self._settings.watch_silence_s
-        passes, control_passes = (item.passes for item in workers)
-        self._probes.add(
-            lambda: health.refused_watch(
-                resources.AGENT.plural,
-                self._states.refused_s(self._scope.paths(resources.AGENT)),
-                limit_s=timings.REFUSED_LIMIT_S,
-            ),
-            lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
-            lambda: health.stuck_queue(
-                waiting_s=self._queue.oldest_s(),
-                idle_s=passes.idle_s(),
-                longest_s=max(passes.longest_s(), observability.passes.longest_s()),
-            ),
-            lambda: health.stuck_queue(
-                waiting_s=self._control_queue.oldest_s(),
-                idle_s=control_passes.idle_s(),
-                longest_s=control_passes.longest_s(),
-                name="control queue",
-            ),
-        )
-
-    def _gauge_sources(
-        self, totals: FleetTotals, restarts: RestartBudget, observability: ObservabilityController
-    ) -> GaugeSources:
-        def is_leading() -> bool:
-            return self._elector is None or self._elector.is_leading
-
-        return GaugeSources(
-            is_leading=is_leading,
-            queue_depth=lambda: len(self._queue),
-            queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
-            watch_silence_s=self._watches.idle_s,
-            watch_failures=self._states.failures,
-            # A standby has the same agents in its caches, and a sum over the replicas must not count them twice.
-            agents=lambda: len(totals) if is_leading() else 0,
-            conditions=lambda: totals.conditions if is_leading() else {},
-            upgrades=lambda: (restarts.pending(), restarts.failing()),
-            fleets=lambda: totals.fleets(observability.fleets(), _now()) if is_leading() else {},
-            replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
-        )
 
     async def _connect_cluster(
         self,
@@ -390,6 +375,12 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
+
+
+def _fleets(
+    totals: FleetTotals, observability: ObservabilityController
+) -> Mapping[Fleet, tuple[int, float]]:
+    return totals.fleets(observability.fleets(), _now())
 
 
 def _now() -> datetime:

@@ -7,10 +7,12 @@ the kinds from which they decide. If one of these is refused, the replica ends, 
 
 The control lane does not wait for these lists. It reads an agent before it writes the mode, and no agent resumes before
 the halts are listed. Until both are done, a stop counts as a halt, because a flatten cannot be undone.
+
+The halts are listed in the background if the API server does not answer in time, also at a start that takes over
+nothing. Passes run without them: an agent that is new starts halted, and the mode of each other agent is kept.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,8 @@ from purpleflea_operator.controllers.observability.controller import Observabili
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.reflector import Refusal
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.leading import AllWorkers, ReplicaTasks
+from purpleflea_operator.kube.watch_state import WatchState
+from purpleflea_operator.leading import AllWorkers, ReplicaTasks, Task
 from purpleflea_operator.runtime import cache_sync
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -31,17 +34,16 @@ from purpleflea_operator.watching import Watching
 
 DECISIVE_KINDS = (
     resources.AGENT,
-    resources.HALT,
     *resources.CHILDREN,
     resources.POD,
     resources.CLAIM,
 )
 """Kinds from which passes decide what they write, scale or delete. No pass starts before they are listed again."""
-CONTROL_KINDS = (resources.AGENT, resources.CONFIG_MAP, resources.POD, resources.HALT)
-"""Kinds from which the control lane decides."""
+CONTROL_KINDS = (resources.AGENT, resources.CONFIG_MAP, resources.POD)
+"""Kinds from which the control lane decides. Without the halts, it only writes modes that allow less."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Takeover:
     """The components that start when the replica leads."""
 
@@ -52,6 +54,10 @@ class Takeover:
     lane: ControlLane
     halts: HaltController
     observability: ObservabilityController
+    reporters: tuple[Task, ...] = ()
+    """Further tasks of a leader."""
+    reading_halts: asyncio.Task[None] | None = None
+    """The list of the halts that a standby reads when it leads."""
 
     def tasks(
         self,
@@ -75,7 +81,12 @@ class Takeover:
             synchronize=synchronize,
             start_control=self.start_control,
             start_passes=start_passes,
-            controllers=(self.informer.run, self.observability.run, self.halts.run),
+            controllers=(
+                self.informer.run,
+                self.observability.run,
+                self.halts.run,
+                *self.reporters,
+            ),
             workers=workers,
         )
 
@@ -95,7 +106,9 @@ class Takeover:
             StartError: The API server refuses a kind that the operator needs.
         """
         await self.watching.discovered.wait()
-        await self.sync.wait(self.watching.states())
+        states = dict(self.watching.states())
+        halts = states.pop(resources.HALT, ())
+        await self.sync.wait(states, halts, timings.HALTS_LIMIT_S)
 
     async def start_control(self, is_standby: bool) -> None:
         """Open the queues, and queue the agents whose mode differs in the control lane."""
@@ -103,16 +116,22 @@ class Takeover:
             queue.open()
         self.halts.start()
         self.observability.start()
+        self.lane.confirmation.is_required = is_standby
+        # A halt in a spec waits for the PurpleFleaHalts for a moment only, because it does not need them.
         if is_standby:
-            self.lane.confirmation.is_required = True
-            # A halt does not wait longer, because it needs no other halt. Without the list no agent resumes.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timings.LEADER_HALTS_S):
-                    await self._refresh((resources.HALT,))
+            self.reading_halts = self.watching.start_refresh((resources.HALT,), self._on_refused)
+            await self._read_halts(timings.LEADER_HALTS_S)
         await self.watching.discovered.wait()
-        states = self.watching.states(CONTROL_KINDS).values()
-        await cache_sync.listed([state for paths in states for state in paths])
+        await cache_sync.listed(self._states(CONTROL_KINDS))
+        await cache_sync.listed(self._states((resources.HALT,)), limit_s=timings.LEADER_HALTS_S)
         await self.informer.start_control()
+
+    async def _read_halts(self, limit_s: float) -> None:
+        if self.reading_halts is not None:
+            await asyncio.wait((self.reading_halts,), timeout=limit_s)
+
+    def _states(self, kinds: Collection[ResourceKind]) -> list[WatchState]:
+        return [state for paths in self.watching.states(kinds).values() for state in paths]
 
     async def start_passes(self, is_standby: bool) -> None:
         """Make all caches current, and queue all agents for a pass.
@@ -126,6 +145,9 @@ class Takeover:
             self.watching.refresh_later(others)
             await self._refresh(DECISIVE_KINDS)
             self.lane.confirmation.is_required = False
+            # The lane has computed it from pods that were possibly outdated.
+            self.halts.forget_progress()
+        await self._read_halts(timings.HALTS_LIMIT_S)
         await self.sync.read(self.informer.start)
 
     async def _refresh(self, kinds: Collection[ResourceKind]) -> None:

@@ -61,6 +61,9 @@ UNSEEN_POD_DELAY_S = 0.5
 """A pod that is not watched any more is searched after this time, because usually it was replaced."""
 UNSEEN_POD_RETRY_S = 2.0
 """Delay before a pod that is being deleted and is not watched is searched again."""
+UNSEEN_POD_CHECK_S = 30.0
+"""Delay before a pod whose labels could not be restored is read again. It is not watched, so no event reports that a
+user has changed it."""
 PODS_CREATED_WITHIN = timedelta(minutes=1)
 """A started operator does not search the missing pods of a younger StatefulSet, because they are being created."""
 HALT_EXPIRY_CHECK_S = 30.0
@@ -86,7 +89,10 @@ LEASE_REQUEST_TIMEOUT_S = 5.0
 """Longest timeout of one request for the lease. It is a third of the renew deadline if that is shorter."""
 
 LEADER_HALTS_S = 1.0
-"""A replica that takes over waits for the list of the halts for this long before it serves halts in specs."""
+"""A replica that starts or takes over waits for the list of the halts for this long before it serves halts in specs."""
+HALTS_LIMIT_S = 10.0
+"""Passes start without the list of the halts after this time. Before, most failures of the API server are over, and
+each pass without the halts writes the status of its agent twice."""
 EXIT_LIMIT_S = 5
 """The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 
@@ -164,9 +170,17 @@ READINESS_FIRST_S = 10.0
 """Delay before a started pod that is not ready is asked why, because most agents are ready by then."""
 READINESS_INTERVAL_S = 30.0
 """Interval between two such requests."""
+HTTP_IDLE_S = 20.0
+"""An idle connection to the operator's HTTP port is closed after this time. Prometheus scrapes every 15 s."""
+HTTP_CONNECTION_S = 60.0
+"""A connection to the operator's HTTP port is closed after this time, whatever it does. A slow client sends a byte at a
+time and is never idle."""
 
 # Rollouts, volumes and diagnosis of agents
 
+IDENTITY_HOLD_S = 600.0
+"""An agent that never ran holds an identity for this long against an agent that can start. The pull of a large image,
+or a new node for a pending pod, takes minutes."""
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
 CLOCK_TOLERANCE = timedelta(seconds=15)
@@ -186,8 +200,10 @@ RECREATION_INTERVAL = timedelta(minutes=10)
 CREATION_SPREAD = timedelta(seconds=10)
 """The children of a new agent are created within this time. A StatefulSet that was created later was recreated, or its
 creation failed at first."""
-VOLUME_EXPANSION_RETRY = timedelta(minutes=10)
-"""Delay before an expansion that the API server rejected is tried again."""
+VOLUME_EXPANSION_RETRY_LIMIT_S = 600.0
+"""Longest delay before an expansion that the API server rejected is tried again. The first one is REJECTED_RETRY_S, and
+it doubles. A storage class that does not allow expansion rejects it each time, so the limit is longer than that of
+other writes."""
 POD_STUCK_AFTER_S = 5.0
 """The Events of a pod are read if its container has been in creation for this long, because a missing Secret or
 ConfigMap shows only there."""
@@ -249,6 +265,9 @@ CLEANUP_GIVE_UP_S = 600.0
 namespace."""
 ROLLOUT_GATHER_S = 2.0
 """Changes of workloads are collected for this long before deployments are computed."""
+ABSENCE_GATHER_S = 30.0
+"""Agents that are stopped, removed or replaced are collected for this long before downtimes are set. The window of the
+heartbeat monitor is five minutes."""
 CREDENTIALS_RETRY_S = 60.0
 """Delay before a missing or invalid Secret with the API keys is read again."""
 RESYNC_FRACTION = 0.9

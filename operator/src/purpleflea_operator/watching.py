@@ -116,6 +116,18 @@ class Watching:
             for target in self._targets(kinds):
                 group.create_task(list_again(target), name=f"refresh {target.path}")
 
+    def start_refresh(
+        self, kinds: Collection[ResourceKind], on_refused: Callable[[Refusal], None]
+    ) -> asyncio.Task[None] | None:
+        """Start to list kinds once more as `refresh` does, and return the task, which `run` owns.
+
+        It is None if `run` does not run yet, because the first lists are then still to come.
+        """
+        if self._group is None:
+            return None
+        names = ", ".join(kind.plural for kind in kinds)
+        return self._group.create_task(self.refresh(kinds, on_refused), name=f"refresh {names}")
+
     def refresh_later(self, kinds: Collection[ResourceKind]) -> None:
         """List those of the watched kinds that are among `kinds` once more, while other tasks run.
 

@@ -1,4 +1,7 @@
-"""Runs the selected cells in all processors. PURPLEFLEA_FAULTS=full runs all of them and writes the report."""
+"""Runs the selected cells in all processors. PURPLEFLEA_FAULTS=full runs all of them and writes the report.
+
+With PURPLEFLEA_FAULTS_RESULTS, the measurements are appended to this file, and the cells that it has are not run again.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,8 +11,9 @@ from typing import Any
 import pytest
 
 from support.simulation import report
-from support.simulation.matrix import Cell, Workers
+from support.simulation.matrix import Cell, Results, Workers
 
+RESULTS = os.environ.get("PURPLEFLEA_FAULTS_RESULTS", "")
 IS_FULL = os.environ.get("PURPLEFLEA_FAULTS") == "full"
 
 
@@ -20,7 +24,8 @@ def measurements_of(
     """Return a function that returns the measurements of a cell. All selected cells are started at once."""
     cells = [item.callspec.params["cell"] for item in request.session.items if _has_cell(item)]
     results: dict[Cell, dict[str, Any]] = {}
-    workers = Workers(dict.fromkeys(cells))
+    stored = Results(Path(RESULTS)) if RESULTS else None
+    workers = Workers(dict.fromkeys(cells), stored)
 
     def measure(cell: Cell) -> dict[str, Any]:
         results[cell] = workers.result(cell)

@@ -14,9 +14,11 @@ from support.simulation.outdated import (
     end_halt,
     modes_after_failing_lists,
     nothing,
+    progress_after_takeover,
     set_spec,
     stop_by_halt,
     takeover_with_outdated_caches,
+    without_halts,
 )
 
 
@@ -123,3 +125,31 @@ def test_an_outdated_halt_never_weakens_a_stop(verbs, status):
 )
 def test_a_list_that_fails_after_a_takeover_delays_no_agent(failing):
     assert modes_after_failing_lists(failing) == ("Active", "Active")
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        Failing(HALTS, status=500),
+        Failing(HALTS, ALL, status=503),
+        Failing(HALTS, ALL, status=429),
+        Failing(HALTS, ALL, status=403),
+        Failing(HALTS, ALL, late_s=1e4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_takeover", [True, False], ids=["takeover", "start"])
+def test_passes_run_without_the_halts_and_no_further_agent_trades(failing, is_takeover):
+    found = without_halts(failing, is_takeover=is_takeover)
+    assert found.existing == ("Active", 2)
+    assert found.fresh == "Halted"
+    assert found.scaled_down == 1
+    assert found.halt_s < 3
+    assert found.late_halt_s < 30
+    assert found.later == ("Active", 4)
+
+
+def test_a_new_leader_does_not_report_a_halt_from_the_pods_that_it_had_as_a_standby():
+    found = progress_after_takeover()
+    assert {draining for _, _, draining in found} == {"True"}
+    assert found[-1][0] == 4

@@ -245,7 +245,9 @@ async def _run(
         if wanted is None:
             await asyncio.sleep(USUAL_S)
         else:
-            result.settled_s = await _settle(world, wanted, USUAL_S + hazard.after_s)
+            result.settled_s = await _settle(
+                world, wanted, USUAL_S + hazard.after_s, hazard.accepts.get(operation.name, ())
+            )
         _measure(result, world, history)
         result.starts = sum(replica.starts for replica in world.replicas) - starts
         world.server.clear()
@@ -268,13 +270,24 @@ async def _play(world: World, hazard: Hazard, operation: Operation) -> None:
     await asyncio.gather(*playing)
 
 
-async def _settle(world: World, wanted: Result, limit_s: float) -> float:
+def unexpected(wanted: State, found: State, accepted: tuple[str, ...]) -> list[str]:
+    """Return the differences, other than those of accepted fields."""
+    if wanted == found:
+        return []
+    return [
+        item
+        for item in differences(wanted, found)
+        if not item.partition(": ")[0].endswith(accepted)
+    ]
+
+
+async def _settle(world: World, wanted: Result, limit_s: float, accepted: tuple[str, ...]) -> float:
     """Wait until the end state is reached and no write follows. Return the seconds to the end state."""
     began, writes = world.now_s, -1
     while world.now_s - began < limit_s:
         await asyncio.sleep(1.0)
         found = len(_writes(world))
-        if canonical(world) != wanted.state or found != writes:
+        if unexpected(wanted.state, canonical(world), accepted) or found != writes:
             writes, since = found, world.now_s
         elif world.now_s - since >= STEADY_S:
             return since - began
@@ -332,7 +345,8 @@ def _check(
     if not result.hits:
         problems.append("the fault had no effect on the operation")
     problems += _excess(result, wanted, hazard)
-    problems += list(differences(wanted.state, result.state))[:12]
+    accepted = hazard.accepts.get(result.operation, ())
+    problems += unexpected(wanted.state, result.state, accepted)[:12]
     if hazard.disturb is None and not hazard.restarts_pods:
         extra = {
             name: count for name, count in result.pods.items() if count > wanted.pods.get(name, 0)

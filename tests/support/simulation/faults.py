@@ -168,7 +168,8 @@ async def _partition(world: World) -> None:
     leader = world.leader
     assert leader is not None
     assert leader.operator is not None
-    await asyncio.sleep(0.21)
+    # Before the first write of the operation, which follows a few milliseconds after it.
+    await asyncio.sleep(0.19)
     held = world.plan(
         Fault(effect="hold", where={**OURS, "client": leader.operator.name}, times=None)
     )
@@ -320,7 +321,7 @@ BASIC = {
             play=writes(status=403, where={"resource": "statefulsets"}, lasts_s=60),
             after_s=70,
             halt_s=1,
-            only=(*CREATING, *TEMPLATES),
+            only=(*CREATING, *TEMPLATES, "PurpleFleaHalt-stop"),
         ),
         Hazard(
             name="write-403-networkpolicies",

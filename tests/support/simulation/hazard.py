@@ -1,7 +1,7 @@
 """A hazard of the matrix, and the operations that it can have an effect on."""
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from support.apiserver.faults import Fault
@@ -37,6 +37,8 @@ class Hazard:
     without: tuple[str, ...] = ()
     restarts_pods: bool = False
     """True if pods have to restart because of it."""
+    accepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By operation: fields of the end state that rightly differ because of the fault."""
     is_racy: bool = False
     """True if the result depends on random delays, so it is run with several seeds."""
 

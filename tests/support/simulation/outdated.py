@@ -28,6 +28,24 @@ class Outcome:
     """True if the former leader, which was started again, leads."""
 
 
+@dataclass
+class WithoutHalts:
+    """Results of a replica that cannot read the halts, and of the time after it can again."""
+
+    existing: tuple[str, int]
+    """Mode and number of pods of an agent that traded, and whose spec was scaled up."""
+    fresh: str
+    """Mode of an agent that was created meanwhile."""
+    scaled_down: int
+    """Number of pods of another agent that was scaled down."""
+    halt_s: float
+    """Seconds until a halt in a spec was written."""
+    late_halt_s: float
+    """Seconds until a PurpleFleaHalt that was created meanwhile was written, after the halts can be read again."""
+    later: tuple[str, int]
+    """Mode of the new agent, and number of pods of the first one, in the end."""
+
+
 @dataclass(frozen=True)
 class Failing:
     """Requests of the standby that fail with this status, or are `late_s` late."""
@@ -39,7 +57,8 @@ class Failing:
     times: int | None = None
 
 
-def _plan(world: World, client: str, failing: Failing) -> None:
+def _plan(world: World, client: str, failing: Failing) -> list[Fault]:
+    planned: list[Fault] = []
     for verb in failing.verbs:
         where: Where = {"verb": verb, "resource": failing.resource, "client": client}
         effect: dict[str, Any] = (
@@ -47,16 +66,17 @@ def _plan(world: World, client: str, failing: Failing) -> None:
             if failing.status
             else {"effect": "delay", "seconds": failing.late_s}
         )
-        world.server.plan(Fault(where=where, times=failing.times, **effect))
+        planned.append(world.server.plan(Fault(where=where, times=failing.times, **effect)))
+    return planned
 
 
-def _replicas(world: World) -> int:
-    found = world.server.get("StatefulSet", NS, NAME)
+def _replicas(world: World, name: str = NAME) -> int:
+    found = world.server.get("StatefulSet", NS, name)
     return int(found["spec"]["replicas"]) if found else 0
 
 
-def _mode(world: World) -> str:
-    text = mode_of(world)
+def _mode(world: World, name: str = NAME) -> str:
+    text = mode_of(world, name)
     control = json.loads(text) if text else {}
     return f"{control.get('mode')}{'-flatten' if control.get('flatten') else ''}"
 
@@ -144,5 +164,85 @@ def modes_after_failing_lists(*failing: Failing) -> tuple[str, str]:
         await asyncio.sleep(60)
         fresh = server.get("ConfigMap", NS, "fresh")
         return _mode(world), json.loads(fresh["data"]["control.json"])["mode"] if fresh else ""
+
+    return simulated(play)
+
+
+def without_halts(failing: Failing, *, is_takeover: bool) -> WithoutHalts:
+    """Let a replica lead that cannot read the halts, after a takeover or after a start, and change four agents."""
+
+    async def play(world: World) -> WithoutHalts:
+        leader, server = world.leader, world.server
+        assert leader is not None
+        for name, replicas in (("large", 3), ("halted", 1), ("selected", 1)):
+            server.put(an_agent(name, uid=f"uid-{name}", replicas=replicas))
+        await asyncio.sleep(30)
+        clients = [_standby(world, leader)] if is_takeover else [f"operator-0-{leader.starts}"]
+        faults = [fault for name in clients for fault in _plan(world, name, failing)]
+        if is_takeover:
+            leader.kill()
+            await world.wait_for(lambda: world.leader not in (None, leader), 60, "another leader")
+        else:
+            await leader.terminate()
+            await world.wait_for(lambda: leader.starts == 2, 60, "a second start")
+        server.patch(KIND, NS, "halted", {"spec": {"trading": {"mode": "Halted"}}})
+        halt_s = await world.wait_for(lambda: _mode(world, "halted") == "Halted", 60, "halted")
+        await asyncio.sleep(30)
+        server.patch(KIND, NS, NAME, {"spec": {"replicas": 4}})
+        server.patch(KIND, NS, "large", {"spec": {"replicas": 1}})
+        server.put(an_agent("fresh", uid="uid-fresh", replicas=1))
+        server.put(a_halt(namespace=NS, selector={"names": ["selected"]}))
+        await asyncio.sleep(30)
+        existing = _mode(world), _replicas(world)
+        fresh, scaled_down = _mode(world, "fresh"), _replicas(world, "large")
+        for fault in faults:
+            fault.cancel()
+        late_halt_s = await world.wait_for(
+            lambda: _mode(world, "selected") == "Halted", 60, "the halt"
+        )
+        await asyncio.sleep(60)
+        later = _mode(world, "fresh"), _replicas(world)
+        return WithoutHalts(existing, fresh, scaled_down, halt_s, late_halt_s, later)
+
+    return simulated(play, replicas=2 if is_takeover else 1)
+
+
+def progress_after_takeover() -> list[tuple[int, int, str]]:
+    """Halt an agent, two of whose pods do not drain and are unknown to the standby, and end the leader at once.
+
+    A write of the first pass of the new leader hangs. Return the pods that run, those that acknowledged, and Draining,
+    of each status of the halt.
+    """
+
+    async def play(world: World) -> list[tuple[int, int, str]]:
+        leader, server = world.leader, world.server
+        assert leader is not None
+        standby = _standby(world, leader)
+        for resource in ("pods", "configmaps", "statefulsets"):
+            server.stall_watches(resource, client=standby, also_new=True)
+        set_spec("Active", 4)(world)
+        world.agents.undrained = {f"{NAME}-2", f"{NAME}-3"}
+        await asyncio.sleep(30)
+        found: list[tuple[int, int, str]] = []
+
+        def record(kind: Any, event: Any) -> None:
+            status = event.after.get("status")
+            if kind.kind == HALT and status and not event.deleted:
+                conditions = {item["type"]: item["status"] for item in status["conditions"]}
+                item = status["running"], status["acknowledged"], conditions["Draining"]
+                found.append(item)
+
+        server.put(a_halt(namespace=NS, selector={"names": [NAME]}))
+        await asyncio.sleep(0.1)
+        leader.kill()
+        server.subscribe(record)
+        server.patch(KIND, NS, NAME, {"spec": {"trading": {"interval": "7s"}}})
+        where: Where = {"verb": "write", "resource": "statefulsets", "client": standby}
+        server.plan(Fault(effect="hang", where=where, times=1))
+        for resource in ("pods", "statefulsets"):
+            _plan(world, standby, Failing(resource, late_s=3))
+        await world.wait_for(lambda: world.leader not in (None, leader), 60, "another leader")
+        await asyncio.sleep(60)
+        return found
 
     return simulated(play)

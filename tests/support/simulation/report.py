@@ -3,6 +3,7 @@
 All figures are in virtual time, and are rounded, so the page of an unchanged operator does not change.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ Cells = Mapping[tuple[str, str], Sequence[Measured]]
 
 
 def write(file: Path, measured: Sequence[Measured]) -> None:
-    """Write the report of a complete run."""
+    """Write the report. Cells that were not run are counted and marked as such."""
     file.write_text("\n".join(_page(measured)), encoding="utf-8")
 
 
@@ -35,6 +36,7 @@ def _page(measured: Sequence[Measured]) -> Iterable[str]:
         cells.setdefault((item["hazard"], item["operation"]), []).append(item)
     possible = sum(item.concerns(name) for item in HAZARDS.values() for name in OPERATIONS)
     failed = sum(any(item["problems"] for item in items) for items in cells.values())
+    left = possible - len(cells)
     hours = sum(item["virtual_s"] for item in measured) / 3600
     yield from (
         "# The operator under faults",
@@ -43,9 +45,10 @@ def _page(measured: Sequence[Measured]) -> Iterable[str]:
         "server, StatefulSet controller, kubelets and agents run in one event loop with virtual time, so a cell is",
         "repeatable and takes about a second.",
         "",
-        f"**{possible} cells, {len(cells) - failed} passed, {failed} failed**: {len(HAZARDS)} faults x "
-        f"{len(OPERATIONS)} operations. The cells of racy faults are run with several seeds, {len(measured)} runs in "
-        f"all, {hours:.0f} simulated hours.",
+        f"**{possible} cells, {len(cells) - failed} passed, {failed} failed"
+        + (f", {left} not run**: " if left else "**: ")
+        + f"{len(HAZARDS)} faults x {len(OPERATIONS)} operations. The cells of racy faults are run with several seeds, "
+        f"{len(measured)} runs in all, {hours:.0f} simulated hours.",
         "",
         "A cell passes if",
         "",
@@ -142,3 +145,14 @@ def _rounded(value: int) -> str:
     """Return a bound: a few requests more or less are no news."""
     step = 1 if value < 10 else 25
     return f"{step * -(-value // step)}" if value < 10 else f"<= {step * -(-value // step)}"
+
+
+def main(results: str, page: str) -> None:
+    """Write the report of the measurements in a file of PURPLEFLEA_FAULTS_RESULTS."""
+    from support.simulation.matrix import Results
+
+    write(Path(page), list(Results(Path(results)).known.values()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

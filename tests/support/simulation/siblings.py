@@ -2,6 +2,7 @@
 
 import asyncio
 from copy import deepcopy
+from dataclasses import replace
 
 from support.apiserver.faults import Fault
 from support.apiserver.kinds import Obj
@@ -26,6 +27,9 @@ FOREIGN = "example.com/"
 """Prefix of the labels and annotations of other software. They are not part of the end state."""
 GRACE_PERIOD_S = 77
 """A value that a webhook sets and the operator does not."""
+
+ENDED = {"PurpleFleaHalt-stop": ("status.firstAcknowledgedAt", "status.lastAcknowledgedAt")}
+"""Agents that cannot receive a Stop end after their grace period, so they acknowledge nothing."""
 
 
 def _rejected_kind(resource: str, only: tuple[str, ...], halt_s: float = 1) -> Hazard:
@@ -142,11 +146,12 @@ SIBLINGS = {
     item.name: item
     for item in (
         Hazard(name="watch-429-lists", play=_lists_throttled, after_s=45, halt_s=WATCH_S + 45),
-        _rejected_kind("configmaps", (*CREATING, *HALTS[:-1]), halt_s=67),
-        _rejected_kind("pods", HALTS),
+        replace(_rejected_kind("configmaps", (*CREATING, *HALTS), halt_s=67), accepts=ENDED),
+        replace(_rejected_kind("pods", HALTS), accepts=ENDED),
         _rejected_kind("events", HALTS),
         _rejected_kind("poddisruptionbudgets", CREATING),
-        _rejected_kind("purplefleahalts/status", ("PurpleFleaHalt",)),
+        _rejected_kind("purplefleahalts/status", ("PurpleFleaHalt", "PurpleFleaHalt-stop")),
+        _rejected_kind("persistentvolumeclaims", ("storage",)),
         Hazard(
             name="write-504-after-commit",
             play=writes("fail_after", status=504),

@@ -40,8 +40,8 @@ def simulated(play: Callable[[World], Coroutine[Any, Any, T]], replicas: int = 2
     return clocks.run(clock, lambda: run())
 
 
-def mode_of(world: World) -> str:
-    found = world.server.get("ConfigMap", NS, NAME)
+def mode_of(world: World, name: str = NAME) -> str:
+    found = world.server.get("ConfigMap", NS, name)
     return str(found["data"]["control.json"]) if found else ""
 
 

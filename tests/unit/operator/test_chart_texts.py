@@ -101,3 +101,50 @@ def test_datadogs_webhooks_do_not_change_the_operators_pods_unless_they_are_requ
     assert deployment()["spec"]["template"]["metadata"]["labels"][key] == "false"
     found = deployment(options=[r"--set-string=podLabels.admission\.datadoghq\.com/enabled=true"])
     assert found["spec"]["template"]["metadata"]["labels"][key] == "true"
+
+
+def ingress(*values):
+    (policy,) = of_kind("NetworkPolicy", *values)
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    (labels,) = [policy["spec"]["podSelector"]["matchLabels"]]
+    assert labels == deployment(*values)["spec"]["selector"]["matchLabels"]
+    return policy["spec"]["ingress"]
+
+
+@pytest.mark.parametrize(
+    ("values", "namespaces"),
+    [
+        ((), ["datadog", "datadog-agent"]),
+        (("datadog.namespaces={monitoring}",), ["monitoring"]),
+        (
+            ("networkPolicy.ingressNamespaces={prometheus,datadog}",),
+            ["prometheus", "datadog", "datadog-agent"],
+        ),
+        (
+            ("networkPolicy.ingressNamespaces={prometheus}", "datadog.annotations=false"),
+            ["prometheus"],
+        ),
+    ],
+)
+def test_only_the_scrapers_reach_the_operators_port(values, namespaces):
+    (rule,) = ingress(*values)
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
+    (source,) = rule["from"]
+    (expression,) = source["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == namespaces
+
+
+@pytest.mark.parametrize("value", ["datadog.namespaces={*}", "networkPolicy.ingressNamespaces={*}"])
+def test_the_operators_port_can_be_open_to_all_pods_of_the_cluster(value):
+    (rule,) = ingress(value)
+    assert rule["from"] == [{"namespaceSelector": {}}]
+
+
+def test_without_scrapers_only_the_kubelet_reaches_the_operators_port():
+    assert ingress("datadog.annotations=false") == []
+    (rule,) = ingress("datadog.annotations=false", "networkPolicy.nodeCidrs={10.0.0.0/16}")
+    assert rule["from"] == [{"ipBlock": {"cidr": "10.0.0.0/16"}}]
+
+
+def test_the_policy_of_the_operator_can_be_left_out():
+    assert of_kind("NetworkPolicy", "networkPolicy.enabled=false") == []

@@ -373,8 +373,12 @@ class Answer:
     async def __aexit__(self, *_):
         return None
 
-    async def read(self):
-        return self._body
+    @property
+    def content(self):
+        return self
+
+    async def iter_chunked(self, _):
+        yield self._body
 
 
 class Session:

@@ -147,3 +147,49 @@ async def test_an_index_name_belongs_to_the_first_resource(scenario):
     )
     tags = scenario.datadog.organisation.logs.indexes["purpleflea-agents"]["tags"]
     assert "purpleflea-uid:pfo-uid" in tags
+
+
+def condition(scenario, key, kind="Synced"):
+    conditions = scenario.server.get(KIND, NS, key.name)["status"]["conditions"]
+    return next(item for item in conditions if item["type"] == kind)
+
+
+@pytest.mark.parametrize("mode", ["Manage", "Plan"])
+async def test_the_objects_of_a_living_resource_are_not_taken_over(scenario, mode):
+    scenario.put()
+    await scenario.reconcile()
+    owned = {item.id: list(item.tags) for item in scenario.datadog.organisation.monitors.values()}
+    put_second(scenario, adoptFrom=["gone-uid", "pfo-uid"], mode=mode)
+    scenario.datadog.request_log.clear()
+    await scenario.reconcile(key=SECOND)
+    assert scenario.datadog.request_log.writes() == []
+    found = condition(scenario, SECOND)
+    assert (found["status"], found["reason"]) == ("False", "OwnerExists")
+    assert f"{NS}/{KEY.name} (pfo-uid)" in found["message"]
+    assert {i.id: list(i.tags) for i in scenario.datadog.organisation.monitors.values()} == owned
+
+
+async def test_the_deletion_of_the_second_resource_leaves_the_objects_of_the_living_one(scenario):
+    scenario.put()
+    await scenario.reconcile()
+    put_second(scenario, adoptFrom=["pfo-uid"])
+    await scenario.reconcile(key=SECOND)
+    scenario.datadog.request_log.clear()
+    delete(scenario, SECOND)
+    await scenario.reconcile(key=SECOND)
+    assert scenario.datadog.request_log.writes() == []
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
+
+
+async def test_the_objects_are_taken_over_when_the_former_resource_is_gone(scenario):
+    scenario.put(deletionPolicy="Retain")
+    await scenario.reconcile()
+    ids = set(scenario.datadog.organisation.monitors)
+    put_second(scenario, adoptFrom=["pfo-uid"], deletionPolicy="Retain")
+    await scenario.reconcile(key=SECOND)
+    assert condition(scenario, SECOND)["reason"] == "OwnerExists"
+    delete(scenario)
+    await scenario.reconcile()
+    await scenario.reconcile(key=SECOND)
+    assert condition(scenario, SECOND)["reason"] != "OwnerExists"
+    assert set(scenario.datadog.organisation.monitors) == ids

@@ -1,7 +1,8 @@
 """Routes that list orders and cancel a resting order. They require the bearer token, and work in every trading mode.
 
 Answers come from the journal, which contains every order that this agent sent in the last 31 days. An order is found by
-its id at the exchange, or by its idempotency key, because an order of unknown outcome has no id yet.
+its id at the exchange, or by its idempotency key, because an order of unknown outcome has no id yet. A client chooses
+keys, so a key can be the id of another order. Such a name is refused unless the request says which of the two it is.
 """
 
 from datetime import UTC, datetime
@@ -23,6 +24,12 @@ State = Annotated[
     Literal["all", "open"],
     Query(description="`open`: resting orders and orders of unknown outcome; `all`: every order."),
 ]
+By = Annotated[
+    Literal["id", "key"] | None,
+    Query(
+        description="Meaning of the name in the path, if one order has it as id and another as idempotency key."
+    ),
+]
 
 
 def router(agent: Application) -> APIRouter:
@@ -41,15 +48,15 @@ def router(agent: Application) -> APIRouter:
             found += [e for e in await agent.journal.recent(limit) if not _is_open(e)]
         return OrdersAnswer(orders=tuple(order_answer(entry) for entry in found[:limit]))
 
-    @routes.get("/{order_id}", responses=documented(404))
-    async def order(order_id: OrderId) -> OrderAnswer:
+    @routes.get("/{order_id}", responses=documented(404, 409))
+    async def order(order_id: OrderId, by: By = None) -> OrderAnswer:
         """Return an order."""
-        return order_answer(await _found(agent, order_id))
+        return order_answer(await _found(agent, order_id, by))
 
     @routes.delete("/{order_id}", responses=documented(404, 409, 502, 504))
-    async def cancel(order_id: OrderId) -> OrderAnswer:
+    async def cancel(order_id: OrderId, by: By = None) -> OrderAnswer:
         """Cancel a resting order; a part that was filled before stays filled. It may be repeated."""
-        entry = await _found(agent, order_id)
+        entry = await _found(agent, order_id, by)
         if entry.is_resting:
             entry = await agent.orders.cancel(entry.request.idempotency_key) or entry
             if not _is_open(entry):
@@ -84,10 +91,19 @@ def _is_open(entry: OrderEntry) -> bool:
     return entry.is_resting or entry.is_unsettled
 
 
-async def _found(agent: Application, name: str) -> OrderEntry:
-    entry = await agent.journal.by_order_id(name) or await agent.journal.entry(name)
+async def _found(agent: Application, name: str, by: Literal["id", "key"] | None) -> OrderEntry:
+    by_id = None if by == "key" else await agent.journal.by_order_id(name)
+    by_key = None if by == "id" else await agent.journal.entry(name)
+    entry = by_id or by_key
     if entry is None:
-        raise Problem(404, "not_found", f"no order has the id or the idempotency key {name}")
+        what = {"id": "the id", "key": "the idempotency key", None: "the id or the idempotency key"}
+        raise Problem(404, "not_found", f"no order has {what[by]} {name}")
+    if by_id and by_key and by_id.request.idempotency_key != by_key.request.idempotency_key:
+        detail = (
+            f"{name} is the id of one order and the idempotency key of another;"
+            " add ?by=id or ?by=key to the request"
+        )
+        raise Problem(409, "order_ambiguous", detail)
     return entry
 
 

@@ -16,7 +16,7 @@ from purpleflea_contract import environment as env
 from purpleflea_contract import routes
 from purpleflea_contract.control import Acknowledgement
 from purpleflea_contract.status_report import MAX_REASON, ReadinessReport, StatusReport
-from purpleflea_operator import timings
+from purpleflea_operator import bounded_body, timings
 from purpleflea_operator.agent_client.protocol import (
     AgentClient,
     AgentUnreachableError,
@@ -94,7 +94,7 @@ class HttpAgentClient:
                 self._free,
                 self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response,
             ):
-                body = await _read_bounded(response)
+                body = await bounded_body.read(response, BODY_LIMIT)
                 if response.status == 404:
                     raise EndpointNotSupportedError(f"the agent has no endpoint {path}")
                 if response.status == 200 != expected:
@@ -103,21 +103,14 @@ class HttpAgentClient:
                     raise AgentUnreachableError(
                         f"the agent responded with status {response.status}"
                     )
+        except bounded_body.TooLargeError as error:
+            raise AgentUnreachableError(str(error)) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise AgentUnreachableError(f"no response: {type(error).__name__}") from error
         try:
             return model.model_validate_json(body)
         except ValidationError as error:
             raise AgentUnreachableError("the response is invalid") from error
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    async for chunk in response.content.iter_chunked(BODY_LIMIT):
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise AgentUnreachableError(f"the response is longer than {BODY_LIMIT} bytes")
-    return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,9 @@ class AgentStatus(SpecModel):
     """Pods that run the current spec."""
     selector: Annotated[str, Field(max_length=512)] = ""
     """Label selector of the pods, for the scale subresource."""
+    never_started: bool | None = None
+    """True as long as no container of the agents has ever run; absent afterwards. Such an agent loses its identities to
+    an agent of another namespace that can start."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     INVALID = "Invalid"
 
     # WorkloadAvailable, Progressing
+    NOT_WATCHED = "NotWatched"
     ALL_READY = "AllReady"
     SCALED_TO_ZERO = "ScaledToZero"
     PROGRESSING = "Progressing"
@@ -64,6 +65,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     NOT_STORED = "NotStored"
     RECREATION_DELAYED = "RecreationDelayed"
+    HALTS_UNREAD = "HaltsUnread"
     SPEC_INVALID = "SpecInvalid"
 
     # DatadogInstalled
@@ -146,6 +148,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "RateLimited"
     UNREACHABLE = "Unreachable"
     KEYS_INVALID = "KeysInvalid"
+    OWNER_EXISTS = "OwnerExists"
     DELETING = "Deleting"
     AS_EXPECTED = "AsExpected"
 

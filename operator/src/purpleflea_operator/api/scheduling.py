@@ -1,6 +1,7 @@
 """PurpleFleaAgent v1alpha1: tolerations, affinity and topology spread, with the field names of Kubernetes.
 
-The CRD omits the inner fields of affinity to stay small. The operator validates them with these models.
+Of the inner fields of affinity, the CRD has only types and bounds, to stay small. The operator validates them with
+these models.
 """
 
 from typing import Annotated, Literal

@@ -62,7 +62,8 @@ def by_key(*keys: str) -> dict[str, JsonValue]:
 
 
 FREE_FORM: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
-"""Schema of a field whose inner fields the CRD omits to stay small. The operator validates them with the model."""
+"""Schema of a field of whose inner fields the CRD has only types and bounds, to stay small. The operator validates them
+with the model."""
 
 
 def rule(expression: str, message: str, **more: JsonValue) -> dict[str, JsonValue]:

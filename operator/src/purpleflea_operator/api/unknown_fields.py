@@ -18,7 +18,7 @@ from purpleflea_operator.api.types import FREE_FORM
 
 def newer_fields(model: type[BaseModel], error: ValidationError) -> tuple[str, ...]:
     """Return the paths of the unknown fields if they are the only errors and are in structural parts; else empty."""
-    errors = error.errors(include_url=False)
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
     is_newer = all(
         item["type"] == "extra_forbidden" and not _is_free_form(model, item["loc"])
         for item in errors

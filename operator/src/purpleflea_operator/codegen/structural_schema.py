@@ -40,6 +40,15 @@ IGNORED = frozenset({"title", "$defs", "additionalProperties", "uniqueItems", "p
 HANDLED = frozenset({"$ref", "anyOf", "allOf", "const", "properties", "items", "patternProperties"})
 
 
+BOUNDS = frozenset(
+    {
+        *("type", "maxLength", "maxItems", "maxProperties"),
+        *("properties", "items", "additionalProperties", "x-kubernetes-int-or-string"),
+    }
+)
+"""Keywords that limit the size and the depth of a value."""
+
+
 class UnsupportedSchemaError(ValueError):
     """A model uses a keyword that a structural schema does not support. The message has the path and the keyword."""
 
@@ -47,8 +56,9 @@ class UnsupportedSchemaError(ValueError):
 def structural(model: type[BaseModel], *, include_free_form: bool = False) -> Schema:
     """Return the structural schema of `model`, with camelCase names and every $ref inlined.
 
-    The inner fields of free-form fields are omitted, because they would be most of the CRD. `include_free_form` adds
-    them.
+    Of the inner fields of free-form fields, only the bounds are included, because their descriptions and rules would be
+    most of the CRD. They limit the size and the depth of an object, whatever a user writes. `include_free_form` adds
+    the rest.
 
     Raises:
         UnsupportedSchemaError: A field uses a keyword that is not supported.
@@ -78,7 +88,9 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
     if "default" in schema and schema["default"] is None:
         del schema["default"]
     if schema.get(FREE_FORM):
-        return {key: schema[key] for key in ("type", "description", FREE_FORM) if key in schema}
+        checked = {key: value for key, value in node.items() if key != FREE_FORM}
+        bounds = _bounds(_converted(checked, definitions, path))
+        return {key: schema[key] for key in ("description",) if key in schema} | bounds
     if "properties" in node:
         schema["properties"] = {
             name: _converted(child, definitions, f"{path}.{name}")
@@ -95,6 +107,21 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
         # Such a field must not have a type. Its pattern applies to strings only.
         schema.pop("type", None)
     return schema
+
+
+def _bounds(schema: Schema) -> Schema:
+    """Return a schema with only the keywords that limit a value."""
+    found: Schema = {}
+    for key, value in schema.items():
+        if key == "properties":
+            found[key] = {name: _bounds(child) for name, child in value.items()}
+        elif key in ("items", "additionalProperties"):
+            found[key] = _bounds(value)
+        elif key == "enum":
+            found["maxLength"] = max(map(len, value))
+        elif key in BOUNDS:
+            found[key] = value
+    return found
 
 
 def _default_of_object(schema: Schema) -> Schema:

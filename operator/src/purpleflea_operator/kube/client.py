@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from purpleflea_operator import timings
+from purpleflea_operator import bounded_body, timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER, ObjectList
 from purpleflea_operator.kube.resources import EVENT, ObjectRef, ResourceKind, ref_of
@@ -22,6 +22,8 @@ from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_ve
 PAGE_SIZE = 500
 EVENT_PAGES = 4
 """Pages of a list of Events. More Events do not explain more."""
+BODY_LIMIT = 32 * 1024 * 1024
+"""Longest response in bytes. The longest usual one is a page of Events, which any user can write."""
 APPLY = "application/apply-patch+yaml"  # the API server accepts JSON under this type, because JSON is YAML
 MERGE = "application/merge-patch+json"
 
@@ -231,7 +233,7 @@ class HttpKubeClient:
                 headers=None if body is None else {"Content-Type": content_type},
                 timeout=self._timeout,
             ) as response:
-                payload = await response.read()
+                payload = await bounded_body.read(response, BODY_LIMIT)
                 if response.status >= 400:
                     message, reason = _status(payload)
                     retry_after = response.headers.get("Retry-After")
@@ -244,7 +246,7 @@ class HttpKubeClient:
                 if not isinstance(result, dict):
                     raise errors.Unavailable("the response is not a JSON object")
                 return result
-        except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             is_refused = isinstance(error, aiohttp.ClientConnectorError)
             kind = errors.Unreachable if is_refused else errors.Unavailable
             failed = kind(f"{type(error).__name__}: {error}")

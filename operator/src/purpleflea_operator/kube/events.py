@@ -9,6 +9,7 @@ from typing import Any, Literal
 from purpleflea_contract import kubernetes
 
 COMPONENT = kubernetes.MANAGED_BY
+_INVOLVED = ("namespace", "name", "uid", "resourceVersion")
 MAX_MESSAGE_LENGTH = 1024
 """Longest message that the API server accepts."""
 
@@ -25,24 +26,22 @@ class Event:
 
 
 def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> dict[str, Any]:
-    """Return the Event manifest for `resource`.
+    """Return the Event manifest for `resource`. Its UID and version are left out if they are not known.
 
     The name is derived from UID, reason and second, so the API server rejects a repeated create as a duplicate.
     """
     metadata = resource["metadata"]
     timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    digest = hashlib.sha256(f"{metadata['uid']}{event.reason}{timestamp}".encode()).hexdigest()[:16]
+    identity = f"{metadata.get('uid', event.message)}{event.reason}{timestamp}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{digest}"},
         "involvedObject": {
-            "apiVersion": kubernetes.API_VERSION,
+            "apiVersion": resource.get("apiVersion", kubernetes.API_VERSION),
             "kind": resource["kind"],
-            "namespace": metadata["namespace"],
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "resourceVersion": metadata["resourceVersion"],
+            **{key: metadata[key] for key in _INVOLVED if key in metadata},
         },
         "type": event.type,
         "reason": event.reason,

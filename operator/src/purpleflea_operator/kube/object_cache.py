@@ -15,7 +15,7 @@ import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
-from typing import Any, NamedTuple, NewType
+from typing import Any, NamedTuple, NewType, TypeVar
 
 import orjson
 
@@ -26,6 +26,8 @@ from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 Uid = NewType("Uid", str)
+K = TypeVar("K")
+V = TypeVar("V")
 
 _CHILDREN = frozenset(kind.kind for kind in CHILDREN)
 
@@ -108,10 +110,19 @@ def _dumped(manifest: Mapping[str, Any]) -> bytes:
 
 
 class ObjectCache:
-    """Newest known version of every watched object."""
+    """Newest known version of every watched object.
 
-    def __init__(self) -> None:
+    With `has_namespaces`, each kind is listed in several namespaces, so the objects of each are indexed. One list of
+    the whole cluster needs no index.
+    """
+
+    def __init__(self, *, has_namespaces: bool = False) -> None:
         self._objects: dict[str, dict[Uid, _Entry]] = defaultdict(dict)
+        self._has_namespaces = has_namespaces
+        self._by_namespace: dict[tuple[str, str], dict[Uid, None]] = defaultdict(dict)
+        """By kind and namespace, if there are several lists of each kind."""
+        self._agents: dict[str, dict[NamespacedName, None]] = defaultdict(dict)
+        """The agent resources of each namespace."""
         self._by_owner: dict[str, dict[NamespacedName, tuple[Uid, ...]]] = defaultdict(dict)
         self._owners: dict[NamespacedName, NamespacedName] = {}
         """One instance per agent, which all its objects share."""
@@ -145,6 +156,10 @@ class ObjectCache:
         if known is not None and known.owner != owner:
             self._unlink(kind, uid, known.owner)
         self._objects[kind][uid] = entry
+        if self._has_namespaces:
+            self._by_namespace[kind, entry.namespace][uid] = None
+        if kind == AGENT.kind and owner is not None:
+            self._agents[owner.namespace][owner] = None
         if owner is not None and (known is None or known.owner != owner):
             by_owner = self._by_owner[kind]
             by_owner[owner] = (*by_owner.get(owner, ()), uid)
@@ -162,6 +177,8 @@ class ObjectCache:
         entry = self._objects[kind.kind].pop(Uid(uid), None)
         if entry is None:
             return None
+        if self._has_namespaces:
+            _discard(self._by_namespace, (kind.kind, entry.namespace), Uid(uid))
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
@@ -182,12 +199,18 @@ class ObjectCache:
         """Return the objects that a list of `version` does not contain, although they are in its namespace.
 
         No event reports an object that was deleted while its watch was interrupted. Objects newer than the list are
-        left out, because they were created after it. Without a namespace, the list has the whole cluster.
+        left out, because they were created after it. Without a namespace, the list has the whole cluster. The cost is
+        that of reading the list: only objects of its namespace are compared.
         """
+        objects = self._objects[kind.kind]
+        is_indexed = self._has_namespaces and bool(namespace)
+        uids = self._by_namespace.get((kind.kind, namespace), {}) if is_indexed else objects
         return [
             uid
-            for uid, entry in self._objects[kind.kind].items()
-            if uid not in alive and entry.version <= version and namespace in ("", entry.namespace)
+            for uid in uids
+            if uid not in alive
+            and objects[uid].version <= version
+            and namespace in ("", objects[uid].namespace)
         ]
 
     def owned(self, kind: ResourceKind, key: NamespacedName) -> list[dict[str, Any]]:
@@ -214,8 +237,12 @@ class ObjectCache:
             yield entry.manifest()
 
     def agent_keys(self) -> list[NamespacedName]:
-        """Return all agents, sorted."""
-        return sorted(self._by_owner[AGENT.kind])
+        """Return all agents."""
+        return list(self._by_owner[AGENT.kind])
+
+    def agents_in(self, namespace: str) -> list[NamespacedName]:
+        """Return the agents of a namespace."""
+        return list(self._agents.get(namespace, ()))
 
     def _unlink(self, kind: str, uid: Uid, owner: NamespacedName | None) -> None:
         if owner is None:
@@ -226,6 +253,8 @@ class ObjectCache:
             by_owner[owner] = left
             return
         del by_owner[owner]
+        if kind == AGENT.kind:
+            _discard(self._agents, owner.namespace, owner)
         if not any(owner in known for known in self._by_owner.values()):
             self._forget_owner(owner)
 
@@ -234,6 +263,14 @@ class ObjectCache:
         left = tuple(item for item in self._names.pop(owner.name, ()) if item != owner)
         if left:
             self._names[owner.name] = left
+
+
+def _discard(index: dict[K, dict[V, None]], key: K, value: V) -> None:
+    """Remove a value from an index, and the key with its last value."""
+    values = index.get(key, {})
+    values.pop(value, None)
+    if not values:
+        index.pop(key, None)
 
 
 def _strip(manifest: Manifest) -> dict[str, Any]:

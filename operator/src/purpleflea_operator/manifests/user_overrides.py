@@ -15,7 +15,7 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.api.containers import Sidecar
 from purpleflea_operator.api.env_vars import Variable
 from purpleflea_operator.api.volumes import Mount, Volume
-from purpleflea_operator.manifests import datadog_env, datadog_sockets, user_tags
+from purpleflea_operator.manifests import autodiscovery, datadog_env, datadog_sockets, user_tags
 from purpleflea_operator.manifests import volumes as manifest_volumes
 from purpleflea_operator.manifests.metadata import Agent
 
@@ -91,6 +91,7 @@ class UserOverrides:
 def user_overrides(agent: Agent) -> UserOverrides:
     """Return the user's additions to the pods of an agent."""
     pod, rendered = agent.spec.pod, datadog_env.annotations(agent).keys()
+    unused = autodiscovery.ignored(pod.annotations)
 
     def is_reserved_annotation(key: str) -> bool:
         is_datadog = bool(rendered) and key in RESERVED_DATADOG_ANNOTATIONS
@@ -100,6 +101,11 @@ def user_overrides(agent: Agent) -> UserOverrides:
         *(f"spec.datadog.tags[{key}]" for key in user_tags.ignored(agent)),
         *_reserved_fields("labels", pod.labels, _is_reserved_label),
         *_reserved_fields("annotations", pod.annotations, is_reserved_annotation),
+        *(
+            f"spec.pod.annotations[{key}] ({reason})"
+            for key, reason in unused.items()
+            if not is_reserved_annotation(key)
+        ),
         *_reserved_fields("env", (item.name for item in pod.env), _is_reserved_variable),
         *_reserved_fields("volumes", (item.name for item in pod.volumes), _is_reserved_volume),
         *_reserved_fields(
@@ -110,7 +116,9 @@ def user_overrides(agent: Agent) -> UserOverrides:
     return UserOverrides(
         labels={key: value for key, value in pod.labels.items() if not _is_reserved_label(key)},
         annotations={
-            key: value for key, value in pod.annotations.items() if not is_reserved_annotation(key)
+            key: value
+            for key, value in pod.annotations.items()
+            if key not in unused and not is_reserved_annotation(key)
         },
         env=[item for item in pod.env if not _is_reserved_variable(item.name)],
         volumes=[item for item in pod.volumes if not _is_reserved_volume(item.name)],

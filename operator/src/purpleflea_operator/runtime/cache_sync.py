@@ -64,8 +64,15 @@ class CacheSync:
                 self._waiting_for = ""
                 return result
 
-    async def wait(self, states: Mapping[ResourceKind, Sequence[WatchState]]) -> None:
+    async def wait(
+        self,
+        states: Mapping[ResourceKind, Sequence[WatchState]],
+        late: Sequence[WatchState] = (),
+        limit_s: float = 0.0,
+    ) -> None:
         """Wait until each kind is listed at all its paths. A path that the API server refuses is left out.
+
+        After that, `late` paths are waited for at most `limit_s`, because the operator works without them.
 
         Raises:
             StartError: The API server refuses all paths of a kind that is not optional.
@@ -81,6 +88,11 @@ class CacheSync:
                 await changed.wait()
                 changed.clear()
         _check_refusals(states)
+        failing = next((state for state in _unlisted(late) if state.error), None)
+        self._waiting_for = ""
+        if failing is not None:
+            self._report(failing.path, failing.error)
+        await listed(late, limit_s=limit_s)
         self._waiting_for = ""
         self.completed.set()
 
@@ -89,12 +101,13 @@ class CacheSync:
         self._waiting_for = f"waiting for the list of {resource}: {error}"
 
 
-async def listed(states: Sequence[WatchState]) -> None:
-    """Wait until each path is listed once, or refused."""
-    with _changes_of(states) as changed:
-        while _unlisted(states):
-            await changed.wait()
-            changed.clear()
+async def listed(states: Sequence[WatchState], *, limit_s: float | None = None) -> None:
+    """Wait until each path is listed once, or refused, at most for `limit_s`."""
+    with contextlib.suppress(TimeoutError), _changes_of(states) as changed:
+        async with asyncio.timeout(limit_s):
+            while _unlisted(states):
+                await changed.wait()
+                changed.clear()
 
 
 def _unlisted(states: Sequence[WatchState]) -> list[WatchState]:

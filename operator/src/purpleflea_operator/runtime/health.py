@@ -11,6 +11,7 @@ from aiohttp import web
 
 from purpleflea_operator import timings
 from purpleflea_operator.runtime import listener
+from purpleflea_operator.runtime.bounded_server import BoundedServer
 
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
@@ -63,12 +64,11 @@ class Health:
         return web.Response(body=self._metrics(), headers=METRICS_TYPE)
 
 
-async def serve(health: Health, port: int) -> web.AppRunner:
-    """Start the server. The caller cleans up the runner."""
-    runner = web.AppRunner(health.app(), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listener.every_address(port)).start()
-    return runner
+async def serve(health: Health, port: int) -> BoundedServer:
+    """Start the server. The caller cleans it up."""
+    server = BoundedServer(health.app(), listener.every_address(port))
+    await server.start()
+    return server
 
 
 def stalled_watches(idle_s: Mapping[str, float], *, limit_s: float) -> str:

@@ -4,6 +4,8 @@ import functools
 import random
 import tracemalloc
 
+import pytest
+
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from support.builders import a_pod, an_agent
@@ -23,6 +25,68 @@ def test_an_object_is_missing_in_a_list_of_its_namespace_unless_it_is_newer():
     assert missing([], namespace="trading") == [old["metadata"]["uid"]]
     assert missing([], namespace="elsewhere") == []
     assert missing([old["metadata"]["uid"]]) == []
+
+
+class Counted(frozenset):
+    """The UIDs of a list, which count how often they are compared."""
+
+    def __init__(self, *_):
+        self.compared = 0
+
+    def __contains__(self, uid):
+        self.compared += 1
+        return super().__contains__(uid)
+
+
+def a_filled_cache(namespaces, pods, **options):
+    cache = ObjectCache(**options)
+    for space in range(namespaces):
+        for number in range(pods):
+            item = a_pod(f"momentum-{number}", namespace=f"space-{space}")
+            item["metadata"]["uid"] = f"{space}-{number}"
+            cache.put(versioned(item, 5))
+    return cache
+
+
+@pytest.mark.parametrize("namespaces", [1, 40])
+def test_a_list_of_a_namespace_is_compared_with_the_objects_of_this_namespace_only(namespaces):
+    cache = a_filled_cache(namespaces, 3, has_namespaces=True)
+    alive = Counted({"0-0"})
+    missing = cache.missing_in(resources.POD, alive, version=10, namespace="space-0")
+    assert missing == ["0-1", "0-2"]
+    assert alive.compared == 3
+
+
+def test_a_list_of_the_cluster_is_compared_with_all_objects():
+    for options in ({}, {"has_namespaces": True}):
+        cache = a_filled_cache(4, 3, **options)
+        alive = Counted({f"{space}-0" for space in range(4)})
+        assert len(cache.missing_in(resources.POD, alive, version=10)) == 8
+        assert alive.compared == 12
+
+
+def test_removed_objects_leave_no_entry_in_the_index_of_their_namespace():
+    cache = a_filled_cache(2, 2, has_namespaces=True)
+    cache.drop(resources.POD, "0-0")
+    cache.mark_deleted(resources.POD, "0-1")
+    missing = functools.partial(cache.missing_in, resources.POD, [], version=10)
+    assert missing(namespace="space-0") == []
+    assert missing(namespace="space-1") == ["1-0", "1-1"]
+    assert missing(namespace="space-2") == []
+
+
+def test_the_agents_of_a_namespace_are_found_without_a_scan():
+    cache = ObjectCache()
+    for number in range(6):
+        space = f"space-{number % 2}"
+        cache.put(an_agent(f"agent-{number}", uid=f"{number}", namespace=space))
+    assert [key.name for key in cache.agents_in("space-0")] == ["agent-0", "agent-2", "agent-4"]
+    cache.drop(resources.AGENT, "2")
+    cache.mark_deleted(resources.AGENT, "4")
+    assert cache.agents_in("space-0") == [NamespacedName("space-0", "agent-0")]
+    cache.drop(resources.AGENT, "0")
+    assert cache.agents_in("space-0") == cache.agents_in("elsewhere") == []
+    assert len(cache.agent_keys()) == 3
 
 
 def test_similar_objects_share_their_common_content():

@@ -67,7 +67,6 @@ def test_an_annotation_that_weakens_a_pod_is_ignored_and_reported(key):
     "key",
     [
         "cluster-autoscaler.kubernetes.io/safe-to-evict",
-        "ad.datadoghq.com/signer.logs",
         "sidecar.istio.io/inject",
         "security.example.com/owner",
         "prometheus.io/scrape",

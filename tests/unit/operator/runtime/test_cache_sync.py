@@ -147,3 +147,30 @@ async def test_two_waiters_are_served_by_the_same_paths(sync):
     await everything
     assert sync.completed.is_set()
     assert agents.listeners == pods.listeners == set()
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_a_late_path_is_waited_for_until_its_limit_only(sync, is_refused):
+    (agents,), (halts,) = states("/agents"), states("/halts")
+    waiting = asyncio.create_task(
+        sync.wait({AGENT: [agents]}, [halts], 0.0 if not is_refused else 1e6)
+    )
+    halts.fail("etcd has no leader", status=403 if is_refused else 503, is_refusal=is_refused)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    agents.on_list_end()
+    await waiting
+    assert sync.completed.is_set()
+    assert not halts.is_listed
+    assert sync.waiting_for == ""
+
+
+async def test_a_late_path_is_named_while_it_is_waited_for(sync):
+    (agents,), (halts,) = states("/agents"), states("/halts")
+    agents.on_list_end()
+    halts.fail("etcd has no leader", status=503)
+    waiting = asyncio.create_task(sync.wait({AGENT: [agents]}, [halts], 1e6))
+    await asyncio.sleep(0)
+    assert sync.waiting_for == "waiting for the list of halts: 503: etcd has no leader"
+    halts.on_list_end()
+    await waiting

@@ -83,7 +83,8 @@ IDENTITY = (
         {ConditionType.DUPLICATE_IDENTITY: "True"},
         Severity.WARNING,
         "Another agent has the same identities, or its previous pods have not ended yet. No agent is started, and "
-        "`Ready` is False.",
+        "`Ready` is False. An agent that has never run holds identities against another one for 10 minutes at most, "
+        "and not at all if it cannot start.",
         "Wait for the end of the pods. Otherwise change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
         "`spec.datadog.duplicateIdentity: Allow`.",
     ),
@@ -145,7 +146,7 @@ STORAGE = (
         Reason.EXPANSION_REFUSED,
         {ConditionType.STORAGE_READY: "False"},
         Severity.WARNING,
-        "The storage class does not allow expansion. The operator retries every 10 minutes.",
+        "The storage class does not allow expansion. The operator retries with a growing delay, at most 10 minutes.",
         "Set `allowVolumeExpansion` on the storage class, or, for one agent at a time, "
         "delete the volume claim and the pod. The agent then starts with an empty journal.",
     ),

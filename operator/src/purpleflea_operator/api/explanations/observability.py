@@ -112,6 +112,12 @@ OBSERVABILITY_REASONS = Explanations(
             "Fix the field that the message names.",
         ),
         _blocked(
+            Reason.OWNER_EXISTS,
+            "`spec.adoptFrom` names a PurpleFleaObservability that exists. The operator changes nothing in Datadog, "
+            "because two resources would manage the same objects.",
+            "Delete the other resource with `spec.deletionPolicy: Retain`, or remove its uid from `spec.adoptFrom`.",
+        ),
+        _blocked(
             Reason.DELETING,
             "The resource is being deleted, and objects are still in Datadog. The operator retries for 10 minutes.",
             "Fix the cause that the message names, or set `spec.deletionPolicy: Retain`.",

@@ -42,7 +42,7 @@ SPEC = (
         {ConditionType.SPEC_VALID: "True"},
         Severity.WARNING,
         "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
-        "operator sets these fields.",
+        "operator sets these fields, or because an annotation for Autodiscovery is not only about its own pod.",
         "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(
@@ -103,6 +103,24 @@ PROGRESS = (
         Severity.IN_PROGRESS,
         "The StatefulSet must be recreated, because claim templates are immutable. It was recreated less than 10 "
         "minutes ago, so the operator waits. The agents keep running.",
+    ),
+    explain(
+        Reason.NOT_WATCHED,
+        {ConditionType.WORKLOAD_AVAILABLE: "Unknown"},
+        Severity.WARNING,
+        "For more than a minute, the API server has refused the operator a list of the namespace that it needs. The "
+        "agents run on, but the status may be outdated, and changes may not be applied.",
+        "Grant the rights with the roles of the chart. If the namespace was deleted, remove it from `watchNamespaces`. "
+        "If the operator may not write the status either, only the Event `NamespaceNotWatched` about its Lease and the "
+        "metric `purpleflea_operator_watches_failing` report it.",
+    ),
+    explain(
+        Reason.HALTS_UNREAD,
+        {ConditionType.PROGRESSING: "False"},
+        Severity.WARNING,
+        "The operator cannot read the PurpleFleaHalts, and one of them may select the agents. Therefore it starts no "
+        "further agent that would trade. The agents that run keep their mode.",
+        "The message names the failing request. If a permission is missing, upgrade the release of the chart.",
     ),
     explain(
         Reason.NOT_STORED,

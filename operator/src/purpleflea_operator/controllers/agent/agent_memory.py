@@ -6,10 +6,9 @@ an empty memory. This module decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from purpleflea_contract.control import Acknowledgement, Control
 from purpleflea_operator import timings
@@ -17,15 +16,13 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
     ExpansionRejection,
     Remembered,
 )
-from purpleflea_operator.controllers.agent.decisions.status_throttle import (
-    Debounce,
-    WriteRateLimiter,
-)
+from purpleflea_operator.controllers.agent.decisions.status_throttle import Debounce
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.runtime.status_writes import WriteRateLimiter
 
 REQUESTS_PER_AGENT = 16
 """Concurrent requests to the pods of one agent resource, of 256 to all pods, so that unresponsive pods of one agent do
@@ -86,8 +83,6 @@ class AgentMemory:
     """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
-    status_result: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
-    """The status that was last written, and the one that the API server stored."""
     writes: WriteLedger = field(default_factory=WriteLedger)
     recreated_at: datetime | None = None
     """Time at which the StatefulSet was last deleted to recreate it."""
@@ -101,15 +96,22 @@ class AgentMemory:
     """Names of the pods of the last pass, and whether each was being deleted; None before the first pass."""
     unseen: dict[str, float] = field(default_factory=dict)
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
+    unrestored: dict[str, WriteFailure] = field(default_factory=dict)
+    """By the name of an unseen pod: why its labels could not be restored."""
+    label_writes: WriteLedger = field(default_factory=WriteLedger)
+    """The last writes of the labels of unseen pods, by the control lane."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
     def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
         requests, ended_s = self.mode_requests, self.halt_ended_s
+        expansion = self.expansion
+        if expansion is not None and expansion.due_s <= monotonic_s:
+            expansion = None
         if requests is None:
             return Remembered(
-                expansion=self.expansion,
+                expansion=expansion,
                 recreated=self.recreated,
                 recreated_at=self.recreated_at,
                 unseen=dict(self.unseen),
@@ -120,7 +122,7 @@ class AgentMemory:
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),
-            expansion=self.expansion,
+            expansion=expansion,
             recreated_at=self.recreated_at,
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
             may_resume=self.may_resume,

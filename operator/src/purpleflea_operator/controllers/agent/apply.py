@@ -210,10 +210,7 @@ class Applier:
             case plan.RefreshConfigMount():
                 await self._control.settle(context.key)
             case plan.ExpandVolume():
-                error = await self._expansion.expand(action, context.key.namespace, context.memory)
-                context.outcome.expansion_error = context.outcome.expansion_error or error
-                if not context.outcome.expansion_error:
-                    context.memory.expansion = None
+                await self._expansion.perform(action, context.key, context.memory, context.outcome)
             case plan.Create(manifest=manifest):
                 await self._create(manifest, context)
             case plan.Apply(manifest={"kind": "ConfigMap"} as manifest):

@@ -225,11 +225,11 @@ class ControlLane:
             return None
         if not trading_mode.unaccounted(self._observe(resource, memory)):
             return None
-        before = set(memory.unseen)
+        before = set(memory.unseen), dict(memory.unrestored)
         try:
             return await self._hidden.search(key, memory)
         finally:
-            if before != memory.unseen.keys():
+            if before != (set(memory.unseen), memory.unrestored):
                 self._queue.add(key)
                 self._deps.on_change(key)
 

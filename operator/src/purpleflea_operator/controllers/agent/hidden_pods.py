@@ -1,20 +1,24 @@
 """Pods of an agent that the watch does not report any more although they run, because a label was removed.
 
 Such a pod may trade, and it does not receive a halt. The control lane finds it by its name, and restores its labels, so
-that the watch reports it again. Only agents that must not trade are searched.
+that the watch reports it again. Only agents that must not trade are searched. If the labels are not stored, or the
+write is rejected, the write ledger decides when it is tried again. Until then the pod is only read.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions.gather import is_identity
+from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
+from purpleflea_operator.controllers.agent.decisions.write_ledger import digest
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef
 from purpleflea_operator.manifests.metadata import constant_labels
+from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +50,58 @@ class HiddenPods:
         live = await self._cluster.find(ref)
         if live is None or not is_identity(live, key.name):
             memory.unseen.pop(name, None)
+            memory.unrestored.pop(name, None)
             return
         if "deletionTimestamp" in live["metadata"]:
             memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
             return
-        labels, uid = constant_labels(key.name), live["metadata"]["uid"]
+        wanted = _labelled(ref, constant_labels(key.name))
+        failure = self._failure(wanted, live, memory)
+        if failure is None:
+            failure = await self._restore(ref, wanted, live["metadata"]["uid"], memory)
+        if failure is not None:
+            memory.unrestored[name] = failure
+            memory.unseen[name] = self._clock() + timings.UNSEEN_POD_CHECK_S
+        elif name in memory.unseen:
+            memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
+
+    def _failure(
+        self, wanted: Manifest, live: Manifest, memory: AgentMemory
+    ) -> WriteFailure | None:
+        """Return why the labels must not be written now, because the last writes failed or did not last."""
+        target, now_s = _target(wanted), self._clock()
+        rejected = memory.label_writes.rejected(target, digest(wanted), now_s)
+        return rejected or memory.label_writes.contested(wanted, live, now_s)
+
+    async def _restore(
+        self, ref: ObjectRef, wanted: Manifest, uid: str, memory: AgentMemory
+    ) -> WriteFailure | None:
+        """Write the labels. Return why the API server rejects them; None if it does not."""
         try:
-            stored = await self._cluster.set_labels(ref, labels, uid=uid)
+            stored = await self._cluster.set_labels(ref, wanted["metadata"]["labels"], uid=uid)
         except (errors.Conflict, errors.NotFound):
             # The pod was replaced in the meantime.
-            return
-        if owner_of(stored) != key:
-            raise errors.Invalid(
-                f"the labels of pod {name} are removed again, so the pod may not receive the mode; correct the "
-                "admission webhook that changes them"
+            return None
+        except (errors.Forbidden, errors.Invalid) as error:
+            failure = WriteFailure(target=_target(wanted), text=str(error))
+            memory.label_writes.record_rejected(
+                failure.target, digest(wanted), failure, self._clock()
             )
-        memory.unseen.pop(name, None)
-        self._cache.put(stored)
-        logger.warning("labels of a pod restored", extra={"namespace": key.namespace, "pod": name})
+            return failure
+        if memory.label_writes.record_stored(wanted, stored, self._clock()):
+            memory.unseen.pop(ref.name, None)
+            memory.unrestored.pop(ref.name, None)
+            self._cache.put(stored)
+            logger.warning(
+                "labels of a pod restored", extra={"namespace": ref.namespace, "pod": ref.name}
+            )
+        return None
+
+
+def _labelled(ref: ObjectRef, labels: Mapping[str, str]) -> Manifest:
+    metadata = {"name": ref.name, "namespace": ref.namespace, "labels": labels}
+    return {"kind": ref.kind.kind, "metadata": metadata}
+
+
+def _target(manifest: Manifest) -> str:
+    return f"{manifest['kind']} {manifest['metadata']['name']}"

@@ -38,6 +38,7 @@ from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests import template_record
 from purpleflea_operator.parsing import Manifest, mapping, resource_version, text
 from purpleflea_operator.runtime.containment import Containment, check_identity
+from purpleflea_operator.runtime.sweep import Sweep
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class EventTargets:
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
     """Called for each event of an existing object, and for agents and pods after the initial lists. The cache has
     the object."""
+    on_refusal: Callable[[], None] = _ignore
+    """Called if the API server refuses the watch of a kind, or serves it again."""
     on_agent_deleted: Callable[[NamespacedName], None] = _ignore
     """Called if an agent does not exist any more."""
     on_pod_deleted: Callable[[NamespacedName], None] = _ignore
@@ -98,11 +101,13 @@ class Informer:
         self._telemetry = targets.telemetry
         self._on_stateful_set = targets.on_stateful_set
         self._on_object = targets.on_object
+        self._on_refusal = targets.on_refusal
         self._on_agent_deleted = targets.on_agent_deleted
         self._on_pod_deleted = targets.on_pod_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityHolders(cache)
+        self.identities.claims.on_loss = self._queue_claims
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False
@@ -110,6 +115,7 @@ class Informer:
         self._rechecks: dict[ResourceKind, asyncio.TimerHandle] = {}
         self._listed: set[ResourceKind] = set()
         self._was_visible = nodes.is_visible
+        self._sweep = Sweep(cache.agent_keys, queue.add)
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def start(self) -> None:
@@ -121,7 +127,8 @@ class Informer:
         await self._discovery.discover()
         # The slots come first, because no agent may restart before they are known.
         await self._start_objects(resources.STATEFUL_SET)
-        self._queue_all()
+        self._sweep.start()
+        await self._sweep.finish()
 
     async def start_control(self) -> None:
         """Process events from now on, and pass on what a change of leader makes due, agents before their pods.
@@ -187,6 +194,7 @@ class Informer:
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""
+        self._on_refusal()
         if kind is resources.CSI_DRIVER:
             # If the kind is not served (404), there is no driver.
             if status == 403:
@@ -215,7 +223,7 @@ class Informer:
             self._discovery.invalidate()
         elif self._nodes.is_visible is not self._was_visible:
             self._was_visible = self._nodes.is_visible
-            self._queue_all()
+            self._sweep.start()
 
     def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         if event_type == "DELETED":
@@ -258,7 +266,7 @@ class Informer:
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 self._discovery.run(
-                    on_change=self._queue_all, on_discovery=self._restarts.notify_waiters
+                    on_change=self._sweep.start, on_discovery=self._restarts.notify_waiters
                 ),
                 name="datadog",
             )
@@ -310,7 +318,7 @@ class Informer:
             return
         keys = self._pods_by_node.agents_on(change.node) if change.node else []
         if change.namespace:
-            keys = [key for key in self._cache.agent_keys() if key.namespace == change.namespace]
+            keys = self._cache.agents_in(change.namespace)
         for key in keys:
             self._queue.add(key)
 
@@ -356,10 +364,6 @@ class Informer:
         """Queue the agents with the same name in other namespaces, which may wait for the end of the pods."""
         for other in self.identities.others(key):
             self._queue.add(other)
-
-    def _queue_all(self) -> None:
-        for key in self._cache.agent_keys():
-            self._queue.add(key)
 
 
 def selector_of(kind: ResourceKind) -> str:

@@ -102,6 +102,7 @@ class ModeAcknowledgements:
         memory.pods_seen = {pod.name: pod.deleting for pod in observed.pods}
         for name in memory.pods_seen:
             memory.unseen.pop(name, None)
+            memory.unrestored.pop(name, None)
 
     def ask(self, key: NamespacedName, observed: ObservedState, requests: ModeRequests) -> None:
         """Send the requests that are due."""

@@ -91,6 +91,8 @@ class Dependencies:
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
+    unwatched_reason: Callable[[str], str] = lambda namespace: ""
+    """Returns why the objects of a namespace are outdated; empty if they are not."""
     halts: HaltView = NO_HALTS
     queue_control: Callable[[NamespacedName], None] = _ignore
     """Queues an agent in the control lane."""
@@ -119,7 +121,7 @@ class Reconciler:
         self._now = times.now
         self._clock = times.clock
         self._diagnosis = PodDiagnosis(cluster, deps.on_explanation, now=times.now)
-        self._expansion = VolumeExpansion(cluster, cache, now=times.now)
+        self._expansion = VolumeExpansion(cluster, cache, clock=times.clock)
         self._applier = Applier(cluster, cache, self._expansion, deps.control, now=times.now)
         self._events = EventRecorder(cluster, now=times.now, clock=times.clock)
 
@@ -186,7 +188,8 @@ class Reconciler:
         self._deps.on_progress(key, agent_progress(observed, requests.attempts))
         current, asked_s = resource.get("status", {}), memory.status_writes.wait_s()
         wanted = status.with_trading(current, observed, trading_active(observed), now=self._now())
-        differs = wanted != current and memory.status_result != (wanted, current)
+        is_repetition = memory.status_writes.is_repetition(wanted, current)
+        differs = wanted != current and not is_repetition
         if differs and not asked_s:
             with contextlib.suppress(errors.NotFound):
                 await self._write_status(resource, wanted, memory)
@@ -212,6 +215,7 @@ class Reconciler:
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
+            observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
             else None,
@@ -227,7 +231,9 @@ class Reconciler:
             reports=deps.reports,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
+            conflict_ends_in_s=None if holder is None else holder.loses_in_s,
             sees_all_namespaces=deps.sees_all_namespaces,
+            unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,
         )
         now = self._now()
@@ -245,7 +251,10 @@ class Reconciler:
         """Perform the planned writes; writes that fail become part of the outcome."""
         outcome = context.outcome
         await self._applier.perform(self._plan(observed, outcome, restart), context)
-        failures = restart.settle(outcome, context.failures)
+        failures = [
+            *restart.settle(outcome, context.failures),
+            *context.memory.unrestored.values(),
+        ]
         outcome.failure, outcome.failure_reason = write_failures.reported(failures)
         outcome.not_stored = write_failures.not_stored(failures)
         outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in failures)
@@ -254,7 +263,7 @@ class Reconciler:
         self, observed: ObservedState, outcome: PassOutcome, restart: RestartTurn
     ) -> tuple[plan.Action, ...]:
         if observed.agent is None:
-            return plan.halt_actions(observed)
+            return plan.invalid_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
         *others, rendered = self._children.of(agent, outcome.connection)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
@@ -281,7 +290,7 @@ class Reconciler:
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
-        if memory.status_result == (wanted, current):
+        if memory.status_writes.is_repetition(wanted, current):
             # The API server stores this status differently, such as with an older CRD that lacks a field.
             return None
         since_s = memory.status_writes.since_write_s()
@@ -318,8 +327,7 @@ class Reconciler:
         except errors.ApiError:
             memory.status_writes.record_failure()
             raise
-        memory.status_writes.record_success()
-        memory.status_result = (wanted, stored.get("status", {}))
+        memory.status_writes.record_success(wanted, stored.get("status", {}))
         self._cache.put(stored)
         return stored
 

@@ -7,7 +7,7 @@ the agents that a halt starts or ceases to select. It must not import the contro
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.halt.decisions import status
@@ -25,6 +25,7 @@ from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity
+from purpleflea_operator.runtime.status_writes import WriteRateLimiter
 from purpleflea_operator.runtime.workers import Result, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -99,17 +100,24 @@ class HaltController:
 
     def record(self, key: NamespacedName, progress: AgentProgress) -> None:
         """Store the progress of an agent; its halts report it within a second."""
-        labels = self._directory.labels(key)
-        former = self._directory.record(key, progress)
-        if labels is None or former == progress:
-            return
-        before = 0 if former is None else former.acknowledged
-        for item in self._index.of(key.namespace, key.name, labels):
-            known = self._records.get(NamespacedName(item.namespace, item.name))
-            if known is not None and progress.acknowledged > before:
+        for item, acknowledged in self._directory.record(key, progress):
+            name = NamespacedName(item.namespace, item.name)
+            known = self._records.get(name)
+            if known is None or item.uid not in self._index:
+                continue
+            if acknowledged:
                 now = self._times.now()
-                known.times = AcknowledgedAt(first=known.times.first or now, last=now)
-        self._queue_halts(key, labels)
+                first = known.times.first or now
+                known.times = AcknowledgedAt(first=first, last=now, count=acknowledged)
+            self._queue.add_after(name, timings.HALT_STATUS_DELAY_S)
+
+    def forget_progress(self) -> None:
+        """Forget the progress of all agents, because it was computed from a cache that may have been outdated.
+
+        Until the next passes have computed it again, no halt is reported as drained.
+        """
+        self._directory.forget_progress()
+        self._reporter.start()
 
     def _queue_halts(self, key: NamespacedName, *labels: Mapping[str, str]) -> None:
         for item in labels:
@@ -171,7 +179,8 @@ class HaltController:
         metadata = {**manifest["metadata"], "managedFields": []}
         record = self._records.get(key)
         if record is None:
-            record = self._records[key] = HaltRecord(halt=found, manifest={})
+            writes = WriteRateLimiter(self._times.clock, burst=1)
+            record = self._records[key] = HaltRecord(halt=found, manifest={}, writes=writes)
             if found.expires_at is not None:
                 left_s = (found.expires_at - self._times.now()).total_seconds()
                 record.ends_s = self._times.clock() + left_s
@@ -182,33 +191,42 @@ class HaltController:
             found,
             {**manifest, "metadata": metadata},
         )
-        self._update_index(record, before)
+        agents = self._directory.selected(before.uid)
+        self._directory.follow(found)
+        self._update_index(record, before, agents)
         self._queue.add(key)
 
     def _remove(self, key: NamespacedName) -> None:
         record = self._records.pop(key)
-        self._reads.mark_deleted(record.halt.uid)
-        self._exclude(record.halt)
-        self._directory.forget(record.halt.uid)
+        uid = record.halt.uid
+        self._reads.mark_deleted(uid)
+        self._exclude(uid, self._directory.selected(uid))
+        self._directory.forget(uid)
         self._queue.add(key)
 
-    def _update_index(self, record: HaltRecord, before: Halt) -> None:
-        """Add a halt to the index or remove it, and queue the agents for which that is a change."""
+    def _update_index(
+        self, record: HaltRecord, before: Halt, agents: Sequence[NamespacedName]
+    ) -> None:
+        """Add a halt to the index or remove it, and queue the agents for which that is a change.
+
+        `agents` has those that the halt selected before.
+        """
         found = record.halt
         if record.is_expired or "deletionTimestamp" in record.manifest["metadata"]:
-            self._exclude(before)
+            self._exclude(found.uid, agents)
             return
-        if found.uid in self._index and before == found:
+        was_in_force = found.uid in self._index
+        if was_in_force and before == found:
             return
-        agents = set(self._directory.selected(before)) if found.uid in self._index else set()
         self._index.put(found)
-        self._queue_agents(agents | set(self._directory.selected(found)))
+        former = agents if was_in_force else ()
+        self._queue_agents({*former, *self._directory.selected(found.uid)})
 
-    def _exclude(self, found: Halt) -> None:
+    def _exclude(self, uid: str, agents: Sequence[NamespacedName]) -> None:
         """Remove a halt from the index, if it is in force."""
-        if found.uid in self._index:
-            self._index.remove(found.uid)
-            self._queue_agents(self._directory.selected(found))
+        if uid in self._index:
+            self._index.remove(uid)
+            self._queue_agents(agents)
 
     def _queue_agents(self, keys: Iterable[NamespacedName]) -> None:
         for key in sorted(keys):
@@ -244,7 +262,7 @@ class HaltController:
         if expires_s is not None and expires_s <= 0 and not record.is_expired:
             logger.info("halt expired", extra={"namespace": key.namespace, "halt": key.name})
             record.is_expired = True
-            self._update_index(record, record.halt)
+            self._update_index(record, record.halt, self._directory.selected(record.halt.uid))
         report_s = await self._reporter.report(record, self._directory.progress(record.halt))
         waits = [report_s] if record.is_expired else [report_s, expires_s]
         return Result(

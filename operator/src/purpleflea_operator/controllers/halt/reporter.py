@@ -1,5 +1,7 @@
 """Writes the status and the Events of the halts: at most once per second for each, and only with news.
 
+A rejected status has a backoff. A status that is stored differently each time is not written again without news.
+
 A restarted operator receives the acknowledgements again. Until they are complete, it leaves a status from before the
 restart as it is.
 """
@@ -17,6 +19,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.events import Event, event_manifest
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
+from purpleflea_operator.runtime.status_writes import WriteRateLimiter
 from purpleflea_operator.runtime.workers import Times
 
 logger = logging.getLogger(__name__)
@@ -28,11 +31,16 @@ class HaltRecord:
 
     halt: Halt
     manifest: Manifest
+    writes: WriteRateLimiter
     ends_s: float | None = None
     """Monotonic time before which the halt does not expire."""
     is_expired: bool = False
     times: AcknowledgedAt = field(default_factory=AcknowledgedAt)
-    written_s: float = float("-inf")
+
+    def forget_times(self, reported: AcknowledgedAt) -> None:
+        """Forget times that the status has, unless further acknowledgements arrived in the meantime."""
+        if self.times is reported:
+            self.times = AcknowledgedAt()
 
 
 class HaltReporter:
@@ -62,16 +70,17 @@ class HaltReporter:
             operator_namespace=self._operator_namespace,
         )
         wanted = status.next_status(current, record.halt, effect, now=self._times.now())
-        if wanted == current:
-            return None
         settles_s = self._started_s + timings.HALT_RESTART_S - now_s
         if current and not progress.is_complete and settles_s > 0:
-            return settles_s
-        wait_s = record.written_s + timings.STATUS_INTERVAL_S - now_s
+            return None if wanted == current else settles_s
+        if wanted == current or record.writes.is_repetition(wanted, current):
+            record.forget_times(effect.times)
+            return None
+        wait_s = record.writes.wait_s()
         if wait_s > 0:
             return wait_s
-        record.written_s = now_s
         stored = await self._write(record, wanted)
+        record.forget_times(effect.times)
         if stored is not None:
             for event in status.events(current, wanted):
                 await self._post(record.manifest, event)
@@ -79,6 +88,7 @@ class HaltReporter:
 
     async def _write(self, record: HaltRecord, wanted: status.Status) -> Manifest | None:
         metadata = record.manifest["metadata"]
+        record.writes.record_write()
         try:
             stored = await self._cluster.apply_status(
                 {
@@ -91,6 +101,10 @@ class HaltReporter:
             )
         except errors.NotFound:
             return None
+        except errors.ApiError:
+            record.writes.record_failure()
+            raise
+        record.writes.record_success(wanted, mapping(stored.get("status")))
         if _version(stored) > _version(record.manifest):
             record.manifest = {**stored, "metadata": {**stored["metadata"], "managedFields": []}}
         return stored

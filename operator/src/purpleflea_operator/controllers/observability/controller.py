@@ -6,10 +6,13 @@ The reconciler implements the passes.
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 
+from purpleflea_operator.controllers.observability.absence_watch import AbsenceWatch
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -57,8 +60,11 @@ class ObservabilityController:
         queue: WorkQueue[NamespacedName],
         passes: TimedReconciler,
         fleet: CachedFleet,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
+        self.absences = AbsenceWatch(resources, fleet, queue, now)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
         self._resources = resources
         self._queue = queue
@@ -84,7 +90,8 @@ class ObservabilityController:
         key = NamespacedName(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
             self._resources.delete(key, metadata["uid"])
-            self._queue.add(key)
+            for affected in (key, *self._resources.adopters(metadata["uid"])):
+                self._queue.add(affected)
         elif self._resources.observe(manifest):
             self._queue.add(key)
 
@@ -105,6 +112,7 @@ class ObservabilityController:
         """Run the workers until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rollouts.run(), name="rollouts")
+            group.create_task(self.absences.run(), name="absences")
             for number in range(WORKERS):
                 working = run_worker(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"observability-{number}")
@@ -131,4 +139,4 @@ def build_controller(
     reconciler = ObservabilityReconciler(cluster, resources, datadog, now=times.now, fleet=fleet)
     passes = TimedReconciler(reconciler.reconcile, clock=times.clock, on_pass_end=hooks.end_of_pass)
     queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock, is_open=False)
-    return ObservabilityController(resources, queue, passes, fleet)
+    return ObservabilityController(resources, queue, passes, fleet, now=times.now)

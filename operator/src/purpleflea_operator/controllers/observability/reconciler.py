@@ -3,7 +3,7 @@
 Each pass starts from the resource and the objects in Datadog, so it can be interrupted at any point and run again.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
     registry_from_status,
 )
 from purpleflea_operator.controllers.observability.decisions.shared_resources import (
+    living_owners,
     shared_resources,
 )
 from purpleflea_operator.controllers.observability.decisions.status import (
@@ -39,6 +40,7 @@ from purpleflea_operator.controllers.observability.deployment_reporter import (
     Fleet,
     NoFleet,
 )
+from purpleflea_operator.controllers.observability.downtime_reporter import DowntimeReporter
 from purpleflea_operator.controllers.observability.resource_cache import Resource, ResourceCache
 from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
 from purpleflea_operator.controllers.observability.sync import PassContext, SyncPass
@@ -96,12 +98,18 @@ class ObservabilityReconciler:
         writer = ResourceWriter(self._cluster, self._resources, resource, now=self._now)
         try:
             spec = ObservabilitySpec.model_validate(resource["spec"])
+            living = living_owners(self._others(key), spec)
+            # The objects of a living resource are its own, also while this one is being deleted.
+            formers = tuple(uid for uid in spec.adopt_from if uid not in living)
+            spec = spec.model_copy(update={"adopt_from": formers})
             desired = desired_state(spec, writer.uid, shared_resources(self._others(key), spec))
             url = api_url(spec, self._access.urls)
         except ValueError as error:
             return await self._report_invalid(writer, error)
         if writer.deleting_s() is not None:
             return await self._finalize(writer, spec, desired, url)
+        if living:
+            return await self._report_living(writer, living)
         if spec.deletion_policy == "Retain":
             await writer.set_finalizer(present=False)
         return await self._sync(writer, spec, desired, url)
@@ -118,6 +126,18 @@ class ObservabilityReconciler:
             return await finalizer.finalize(writer, _failing(f"the spec is invalid: {message}"))
         sync_state = SyncState(generation=writer.generation)
         sync_state = _interrupted(sync_state, Reason.SPEC_INVALID, message)
+        await self._report(writer, registry_from_status(writer.status), sync_state)
+        return Result()
+
+    async def _report_living(self, writer: ResourceWriter, living: Mapping[str, str]) -> Result:
+        """Report that nothing is synchronized, because resources whose objects would be taken over still exist."""
+        named = ", ".join(f"{name} ({uid})" for uid, name in sorted(living.items()))
+        message = (
+            f"spec.adoptFrom names a PurpleFleaObservability that still exists: {named}; delete it with "
+            "deletionPolicy Retain, or remove its uid from spec.adoptFrom"
+        )
+        sync_state = SyncState(generation=writer.generation)
+        sync_state = _interrupted(sync_state, Reason.OWNER_EXISTS, message)
         await self._report(writer, registry_from_status(writer.status), sync_state)
         return Result()
 
@@ -178,6 +198,10 @@ class ObservabilityReconciler:
             reporter = DeploymentReporter(events, self._fleet, registry, now=self._now())
             await reporter.run(spec, writer, sync_state)
             pass_result.deployment_events += reporter.events
+            downtime_reporter = DowntimeReporter(
+                datadog.downtimes, self._fleet, registry, now=self._now()
+            )
+            await downtime_reporter.run(spec, writer, sync_state)
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
             sync_state = _interrupted(sync_state, Reason.KEYS_INVALID, str(error))

@@ -10,7 +10,7 @@ from typing import Any
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.tombstones import Tombstones
-from purpleflea_operator.parsing import Manifest, resource_version
+from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 Resource = dict[str, Any]
 
@@ -38,6 +38,14 @@ class ResourceCache:
     def uids(self) -> frozenset[str]:
         """Return the uids of all resources."""
         return frozenset(item["metadata"]["uid"] for item in self._resources.values())
+
+    def adopters(self, uid: str) -> list[NamespacedName]:
+        """Return the resources whose spec.adoptFrom names a uid."""
+        return [
+            key
+            for key, item in self._resources.items()
+            if uid in (mapping(item.get("spec")).get("adoptFrom") or ())
+        ]
 
     def observe(self, manifest: Manifest) -> bool:
         """Store a manifest of a watch or a list. Return True if it needs a pass.
@@ -72,7 +80,7 @@ class ResourceCache:
             self._delete(key)
 
     def prune(self, listing: Listing) -> list[NamespacedName]:
-        """Delete the resources that a list does not contain, except newer ones. Return them."""
+        """Delete the resources that a list does not contain, except newer ones. Return them and their adopters."""
         gone = [
             key
             for key, stored in self._resources.items()
@@ -80,10 +88,13 @@ class ResourceCache:
             and _version(stored) <= listing.version
             and listing.namespace in ("", key.namespace)
         ]
+        affected = list(gone)
         for key in gone:
-            self._tombstones.add(self._resources[key]["metadata"]["uid"])
+            uid = self._resources[key]["metadata"]["uid"]
+            self._tombstones.add(uid)
             self._delete(key)
-        return gone
+            affected += self.adopters(uid)
+        return affected
 
     def _delete(self, key: NamespacedName) -> None:
         del self._resources[key]

@@ -12,13 +12,14 @@ from purpleflea_operator.datadog.client.deployment_events import (
     DeploymentEvents,
     HttpDeploymentEvents,
 )
+from purpleflea_operator.datadog.client.downtimes import Downtimes, HttpDowntimes
 from purpleflea_operator.datadog.client.models import (
     READABLE_KINDS,
     Inventory,
     ListFilter,
     RemoteObject,
 )
-from purpleflea_operator.datadog.client.transport import Transport
+from purpleflea_operator.datadog.client.transport import Transport, readable
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 SCANNER = "/api/v2/sensitive-data-scanner/config"
@@ -43,6 +44,10 @@ class DatadogClient(Protocol):
     @property
     def deployment_events(self) -> DeploymentEvents:
         """Endpoints for deployments."""
+
+    @property
+    def downtimes(self) -> Downtimes:
+        """Endpoints for downtimes."""
 
     async def validate(self) -> None:
         """Check both keys. Raises Forbidden if Datadog rejects them."""
@@ -69,6 +74,7 @@ class HttpDatadogClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.deployment_events: DeploymentEvents = HttpDeploymentEvents(transport)
+        self.downtimes: Downtimes = HttpDowntimes(transport)
 
     async def validate(self) -> None:
         """Check both keys."""
@@ -86,7 +92,8 @@ class HttpDatadogClient:
             answer = await self._transport.request("GET", _path(kind, identifier))
         except errors.DatadogNotFound:
             return None
-        return _remote_object(kind, identifier, answer)
+        with readable():
+            return _remote_object(kind, identifier, answer)
 
     async def create(self, kind: ObjectKind, body: Body) -> RemoteObject:
         """Create an object."""
@@ -94,14 +101,16 @@ class HttpDatadogClient:
             _path(kind, _name(kind, body)) if kind is ObjectKind.METRIC_TAGS else COLLECTIONS[kind]
         )
         answer = await self._transport.request("POST", path, body=body)
-        return _remote_object(kind, _name(kind, body), answer)
+        with readable():
+            return _remote_object(kind, _name(kind, body), answer)
 
     async def update(self, kind: ObjectKind, identifier: str, body: Body) -> RemoteObject:
         """Update an object."""
         method = "PATCH" if kind in PATCHED_KINDS else "PUT"
         update = models.update_body(kind, identifier, body)
         answer = await self._transport.request(method, _path(kind, identifier), body=update)
-        return _remote_object(kind, identifier, answer)
+        with readable():
+            return _remote_object(kind, identifier, answer)
 
     async def delete(self, kind: ObjectKind, identifier: str) -> None:
         """Delete an object."""
@@ -132,21 +141,19 @@ def _name(kind: ObjectKind, body: Body) -> str:
 def _remote_object(kind: ObjectKind, identifier: str, answer: Any) -> RemoteObject:
     """Return the object of a response. Creates and updates of SLOs return a list with one SLO."""
     match kind:
-        case ObjectKind.MONITOR:
-            return listing.monitor(answer)
         case ObjectKind.SLO:
             data = answer["data"]
             return listing.plain(kind, data[0] if isinstance(data, list) else data)
         case ObjectKind.DASHBOARD:
             return listing.dashboard(answer, body=answer)
-        case ObjectKind.LOG_PIPELINE:
+        case ObjectKind.MONITOR | ObjectKind.LOG_PIPELINE:
             return listing.plain(kind, answer)
         case ObjectKind.LOG_INDEX:
             return listing.index({"name": identifier, **(answer or {})})
         case ObjectKind.SCANNER_GROUP | ObjectKind.SCANNER_RULE:
             data = (answer or {}).get("data") or {}
             return RemoteObject(kind=kind, id=str(data.get("id", identifier)), body=None)
-        case ObjectKind.NOTEBOOK:
+        case ObjectKind.NOTEBOOK | ObjectKind.METRIC_TAGS:
             return listing.wrapped(kind, answer["data"])
         case _:
             return RemoteObject(kind=kind, id=identifier, body=None)

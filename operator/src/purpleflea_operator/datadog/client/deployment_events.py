@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.transport import Transport
+from purpleflea_operator.datadog.client.transport import Transport, readable
 from purpleflea_operator.datadog.definitions.objects import Body
 
 DAY_S = 86_400
@@ -39,7 +39,8 @@ class HttpDeploymentEvents:
             answer = await self._transport.request("GET", "/api/v1/events", query=query)
         except errors.DatadogForbidden:
             return False
-        return bool(answer["events"])
+        with readable():
+            return bool(answer["events"])
 
     async def send_event(self, body: Body) -> None:
         """Post an event. If it is posted twice, Datadog has it twice."""

@@ -3,7 +3,7 @@
 Ownership and drift of the objects are not decided here.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,14 @@ from purpleflea_operator.datadog.client.models import (
     RemoteObject,
     owned_fields,
 )
-from purpleflea_operator.datadog.client.transport import Transport
+from purpleflea_operator.datadog.client.transport import Transport, readable
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 PAGE_SIZE = 1000
+MAX_OBJECTS = 50 * PAGE_SIZE
+"""Objects of one kind that are listed at most. A server that repeats its pages would otherwise be listed forever."""
+METRICS_WINDOW_S = 2_592_000
+"""Longest look-back of the list of metrics, 30 days. The default of one hour omits the metrics of halted agents."""
 
 ListCall = Callable[[Transport, ListFilter], Awaitable[Inventory]]
 
@@ -35,13 +39,19 @@ async def list_objects(
     for list_call in dict.fromkeys(LIST_CALLS[kind] for kind in kinds):
         listed_kinds = [kind for kind, other in LIST_CALLS.items() if other is list_call]
         try:
-            listed = await list_call(transport, list_filter)
+            with readable():
+                listed = await list_call(transport, list_filter)
         except (errors.DatadogForbidden, errors.DatadogNotFound, errors.Refused) as error:
             inventory.hidden.update(dict.fromkeys(listed_kinds, error))
             continue
         inventory.objects.update(listed.objects)
         inventory = replace(inventory, reporting=inventory.reporting | listed.reporting)
     return inventory
+
+
+def _check_number(items: Sized) -> None:
+    if len(items) > MAX_OBJECTS:
+        raise errors.Unreachable(f"the list has more than {MAX_OBJECTS} objects")
 
 
 def _inventory(kind: ObjectKind, items: Iterable[RemoteObject]) -> Inventory:
@@ -56,7 +66,8 @@ async def _monitors(transport: Transport, list_filter: ListFilter) -> Inventory:
         query = {"monitor_tags": list_filter.tag, "page": str(number), "page_size": str(PAGE_SIZE)}
         page = await transport.request("GET", "/api/v1/monitor", query=query)
         items.extend(page or ())
-    return _inventory(ObjectKind.MONITOR, (monitor(item) for item in items))
+        _check_number(items)
+    return _inventory(ObjectKind.MONITOR, (plain(ObjectKind.MONITOR, item) for item in items))
 
 
 async def _slos(transport: Transport, list_filter: ListFilter) -> Inventory:
@@ -72,6 +83,7 @@ async def _dashboards(transport: Transport, _: ListFilter) -> Inventory:
         query = {"start": str(len(items)), "count": str(PAGE_SIZE)}
         page = (await transport.request("GET", "/api/v1/dashboard", query=query))["dashboards"]
         items.extend(page)
+        _check_number(items)
     return _inventory(ObjectKind.DASHBOARD, (dashboard(item, body=None) for item in items))
 
 
@@ -94,9 +106,10 @@ async def _index_order(transport: Transport, _: ListFilter) -> Inventory:
 
 
 async def _metrics(transport: Transport, list_filter: ListFilter) -> Inventory:
-    path = "/api/v2/metrics"
-    configured = await transport.request("GET", path, query={"filter[configured]": "true"})
-    query = {"filter[tags]": f"service:{list_filter.service}", "window[seconds]": "86400"}
+    path, window = "/api/v2/metrics", {"window[seconds]": str(METRICS_WINDOW_S)}
+    query = {"filter[configured]": "true", **window}
+    configured = await transport.request("GET", path, query=query)
+    query = {"filter[tags]": f"service:{list_filter.service}", **window}
     reporting = await transport.request("GET", path, query=query)
     return Inventory(
         objects={
@@ -136,12 +149,6 @@ async def _notebooks(transport: Transport, list_filter: ListFilter) -> Inventory
     return _inventory(
         ObjectKind.NOTEBOOK, (wrapped(ObjectKind.NOTEBOOK, item) for item in page["data"])
     )
-
-
-def monitor(item: dict[str, Any]) -> RemoteObject:
-    """Return a monitor of a response. Datadog returns some query alerts with the type metric alert."""
-    kind = "query alert" if item["type"] == "metric alert" else item["type"]
-    return RemoteObject(kind=ObjectKind.MONITOR, id=str(item["id"]), body={**item, "type": kind})
 
 
 def dashboard(item: dict[str, Any], *, body: Body | None) -> RemoteObject:

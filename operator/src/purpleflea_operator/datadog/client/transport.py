@@ -4,20 +4,24 @@ Keys are sent only in headers. Error texts are limited in length, and keys are r
 followed, because they would send the keys to another address.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import orjson
 
-from purpleflea_operator import timings
+from purpleflea_operator import bounded_body, timings
 from purpleflea_operator.datadog.client import errors
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=timings.DATADOG_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
 )
 MAX_MESSAGE_LENGTH = 400
+BODY_LIMIT = 16 * 1024 * 1024
+"""Longest response in bytes after decompression. A page of 1,000 monitors has 3 MB. `spec.url` can name a proxy, which
+is not trusted to be brief."""
 POOL_SIZE = 4
 
 RequestHook = Callable[[str, str, str], None]
@@ -89,16 +93,27 @@ class Transport:
                 timeout=TIMEOUT,
                 allow_redirects=False,
             ) as response:
-                payload = await response.read()
+                payload = await bounded_body.read(response, BODY_LIMIT)
                 self._on_request(method, family, str(response.status))
                 if response.status >= 300:
                     message = self._keys.redact(_message(payload))[:MAX_MESSAGE_LENGTH]
                     raise errors.from_response(response.status, message, response.headers)
                 return orjson.loads(payload) if payload else None
-        except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             self._on_request(method, family, type(error).__name__)
             text = self._keys.redact(f"{type(error).__name__}: {error}")
             raise errors.Unreachable(text[:MAX_MESSAGE_LENGTH]) from None
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Raise Unreachable if a response does not have the documented form, as that of a proxy may not."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise errors.Unreachable(
+            f"the response has another form than Datadog documents: {type(error).__name__}"
+        ) from error
 
 
 def _message(payload: bytes) -> str:

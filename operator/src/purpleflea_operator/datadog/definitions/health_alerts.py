@@ -15,6 +15,8 @@ from purpleflea_operator.datadog.definitions.operator_metrics import CLUSTER
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.queries import of_metric, series
 
+HEARTBEAT = "heartbeat"
+"""Key of the monitor that downtimes mute."""
 SECONDS_PER_HOUR = 3600
 CLUSTER_NAME = f"{{{{{CLUSTER}.name}}}}"
 
@@ -38,7 +40,7 @@ def heartbeat(parameters: Parameters) -> Alert:
     thresholds = parameters.thresholds.heartbeat
     beats = series(of_metric(metrics.HEARTBEAT), "sum", scope(parameters), by=BY_AGENT)
     return Alert(
-        key="heartbeat",
+        key=HEARTBEAT,
         name="no heartbeat",
         query=condition("sum", beats, thresholds),
         levels=thresholds.levels(),

@@ -13,6 +13,7 @@ from purpleflea_operator.api.thresholds import level_comparisons
 from purpleflea_operator.datadog.definitions.notification_targets import Target, handles
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+from purpleflea_operator.datadog.definitions.queries import number
 
 STILL_WARNING = "The value is no longer critical, but it still exceeds the warning level."
 COMPOSITE = "composite"
@@ -49,6 +50,8 @@ class Alert:
     recovery: str = ""
     no_data: str = ""
     warns: bool = False
+    halts: bool = False
+    """True if the alert is a reason to halt the agent, so that it starts the workflows for it."""
     runbook: str = ""
     """Key of the monitor whose runbook applies; empty for the runbook of this monitor."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -93,7 +96,8 @@ def check_levels(key: str, levels: Mapping[str, float], *, above: bool) -> None:
     for name, sign, following in level_comparisons(levels, above=above):
         if not COMPARISONS[sign](levels[name], levels[following]):
             raise ValueError(
-                f"{key}: {name} ({levels[name]:g}) must be {side} {following} ({levels[following]:g})"
+                f"{key}: {name} ({number(levels[name])}) must be {side} {following}"
+                f" ({number(levels[following])})"
             )
 
 
@@ -103,7 +107,9 @@ def message(alert: Alert, parameters: Parameters) -> str:
     if alert.audience is None:
         return f"{alert.text} This monitor sends no notification.\n{link}"
     alerted: tuple[Target, ...] = getattr(parameters.notifications, alert.audience)
-    parts = [_part("is_alert", alert.text, alerted), *_warnings(alert, alerted, parameters)]
+    started = parameters.notifications.halt if alert.halts else ()
+    parts = [_part("is_alert", alert.text, (*alerted, *started))]
+    parts += _warnings(alert, alerted, parameters)
     # A recovery text belongs to an alert. is_recovery would also be true after a warning.
     parts.append(_part("is_alert_recovery", alert.recovery, alerted))
     if alert.no_data:

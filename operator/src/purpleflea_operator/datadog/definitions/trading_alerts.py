@@ -39,6 +39,7 @@ def drawdown(parameters: Parameters) -> Alert:
     recovery = number(thresholds.critical_recovery)
     return Alert(
         key="drawdown",
+        halts=True,
         name="high drawdown",
         query=condition("max", worst, thresholds),
         levels=thresholds.levels(),
@@ -114,6 +115,7 @@ def position_mismatch(parameters: Parameters) -> Alert:
     )
     return Alert(
         key="position-mismatch",
+        halts=True,
         name="positions differ from the books",
         query=condition("min", differing, thresholds),
         levels=thresholds.levels(),

@@ -41,7 +41,7 @@ def fill(memory):
     memory.replicas_debounce.remaining_s(waits=True)
     memory.progress_debounce.remaining_s(waits=True)
     memory.event_message = EventMessage(uid="pod", text="secret not found", read_at=NOW)
-    memory.expansion = ExpansionRejection(size="2Gi", text="no", at=NOW)
+    memory.expansion = ExpansionRejection(size="2Gi", text="no", attempts=1, due_s=1e9)
     memory.troubled_conditions.add("WorkloadAvailable")
     memory.transient_failures["StatefulSet momentum"] = 2
     memory.mode_requests = ModeRequests(control=Control(mode=Mode.HALTED), delivered_s=5.0)

@@ -5,18 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.controllers.agent.decisions import status
+from purpleflea_contract.kubernetes import DD_LABEL_ENV, DD_LABEL_SERVICE
+from purpleflea_contract.tags import stored_value
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions import plan, status
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
     duplicate_identity,
 )
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
+    ClaimState,
     IdentityIndex,
     may_run,
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from support.builders import a_pod, an_agent
 from support.observed_states import a_stateful_set, observed_state
@@ -36,7 +41,11 @@ def namespaces(claims):
 
 def an_index(*running):
     """Return an index in which the agents of these namespaces run."""
-    return IdentityIndex(lambda claim: claim.namespace in running)
+
+    def state(claim):
+        return ClaimState.RUNNING if claim.namespace in running else ClaimState.RAN
+
+    return IdentityIndex(state, lambda: 0.0)
 
 
 def holder(index, namespace):
@@ -49,6 +58,37 @@ def test_if_neither_agent_runs_the_older_one_holds_the_identities():
     assert index.upsert(an_agent_in("young")) == []
     assert index.upsert(an_agent_in("old", age=5)) == []
     assert (holder(index, "young"), holder(index, "old")) == ("old", None)
+
+
+SAME_IN_DATADOG = [
+    ("Production", "production"),
+    ("prod__eu", "prod_eu"),
+    ("PROD_EU", "prod_eu"),
+    ("prod.eu-1", "Prod.EU-1"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_IN_DATADOG)
+@pytest.mark.parametrize("field", ["env", "service"])
+def test_values_that_datadog_stores_as_one_are_one_identity(field, one, other):
+    index = an_index()
+    index.upsert(an_agent_in("young", datadog={field: one}))
+    index.upsert(an_agent_in("old", age=5, datadog={field: other}))
+    assert (holder(index, "young"), holder(index, "old")) == ("old", None)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_IN_DATADOG)
+def test_pods_with_the_former_spelling_of_an_env_keep_their_identity(one, other):
+    pod = a_pod()
+    pod["metadata"]["labels"] |= {DD_LABEL_ENV: one, DD_LABEL_SERVICE: "s"}
+    assert may_run(pod, ("momentum", stored_value("env", other), "s"), None)
+
+
+def test_values_that_differ_in_datadog_are_two_identities():
+    index = an_index()
+    index.upsert(an_agent_in("young", datadog={"env": "prod-eu"}))
+    index.upsert(an_agent_in("old", age=5, datadog={"env": "prod_eu"}))
+    assert (holder(index, "young"), holder(index, "old")) == (None, None)
 
 
 def test_a_holder_keeps_the_identities_if_an_older_agent_is_added():
@@ -111,6 +151,18 @@ def test_the_deletion_of_an_agent_without_identities_affects_no_other():
     index.upsert(an_agent_in("first", age=5))
     index.upsert(an_agent_in("second"))
     assert index.delete("uid-second") == []
+
+
+def test_a_new_generation_or_a_deletion_of_an_agent_affects_the_others():
+    index = an_index()
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    changed = an_agent_in("first", age=5)
+    changed["metadata"]["generation"] = 9
+    assert namespaces(index.upsert(changed)) == ["second"]
+    assert index.upsert(changed) == []
+    changed["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert namespaces(index.upsert(changed)) == ["second"]
 
 
 def test_an_unchanged_agent_affects_no_other():
@@ -317,3 +369,294 @@ def test_an_agent_that_waits_for_pods_has_a_command_to_see_them():
         "kubectl get pods --namespace old --selector app.kubernetes.io/instance=momentum"
         in found.message
     )
+
+
+HOLD_S = timings.IDENTITY_HOLD_S
+RUNNING, RAN, STARTING, STARTABLE, UNSTARTABLE = ClaimState
+
+
+class Contest:
+    """An index with the states of agents by namespace, and a clock."""
+
+    def __init__(self, **states):
+        self.states = states
+        self.now = 0.0
+        self.lost = []
+        self.index = IdentityIndex(lambda claim: self.states[claim.namespace], lambda: self.now)
+        self.index.on_loss = lambda claims: self.lost.append(namespaces(claims))
+        for age, namespace in enumerate(reversed(states)):
+            self.index.upsert(an_agent_in(namespace, age=age))
+
+    def holder(self):
+        names = [name for name in self.states if holder(self.index, name) is None]
+        assert len(names) == 1, names
+        return names[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "at_once", "later"),
+    [
+        (RUNNING, STARTABLE, "first", "first"),
+        (RAN, STARTABLE, "first", "first"),
+        (RAN, RUNNING, "second", "second"),
+        (STARTING, STARTABLE, "first", "second"),
+        (STARTABLE, STARTABLE, "first", "second"),
+        (STARTABLE, STARTING, "second", "first"),
+        (UNSTARTABLE, STARTABLE, "second", "second"),
+        (UNSTARTABLE, RAN, "second", "second"),
+        (UNSTARTABLE, UNSTARTABLE, "first", "first"),
+        (STARTING, UNSTARTABLE, "first", "first"),
+    ],
+)
+def test_an_agent_that_never_ran_loses_the_identities_to_one_that_can_start(
+    first, second, at_once, later
+):
+    contest = Contest(first=first, second=second)
+    assert contest.holder() == at_once
+    contest.now = HOLD_S - 1
+    assert contest.holder() == at_once
+    contest.now = HOLD_S
+    assert contest.holder() == later
+
+
+def test_agents_that_do_not_start_hold_the_identities_in_turns():
+    contest = Contest(a=STARTING, b=STARTABLE, c=STARTABLE)
+    turns = []
+    for number in range(6):
+        contest.now = number * HOLD_S
+        turns.append(contest.holder())
+    assert turns == ["a", "b", "c", "a", "b", "c"]
+    assert contest.lost == [["a", "b", "c"]] * 5
+
+
+def test_a_holder_that_starts_keeps_the_identities():
+    contest = Contest(a=STARTABLE, b=STARTABLE)
+    assert contest.holder() == "a"
+    contest.states["a"] = RUNNING
+    contest.now = 100 * HOLD_S
+    assert contest.holder() == "a"
+    assert contest.lost == []
+
+
+def test_a_holder_whose_spec_becomes_invalid_before_it_ran_loses_the_identities_at_once():
+    contest = Contest(a=STARTABLE, b=STARTABLE)
+    assert contest.holder() == "a"
+    contest.states["a"] = UNSTARTABLE
+    assert contest.holder() == "b"
+    contest.states["a"] = STARTABLE
+    assert contest.holder() == "b"
+
+
+def test_an_agent_that_waits_gets_the_seconds_until_the_holder_loses_the_identities():
+    contest = Contest(a=STARTING, b=STARTABLE)
+    contest.holder()
+    contest.now = 100.0
+    assert contest.index.holder_other_than("uid-b").loses_in_s == HOLD_S - 100.0
+    contest.states["a"] = RUNNING
+    assert contest.index.holder_other_than("uid-b").loses_in_s is None
+
+
+# The agents of two namespaces in the cache: `squatter` is older, and its claim was looked up first.
+
+OWN_TAGS = {
+    f"tags.datadoghq.com/{key}": value
+    for key, value in zip(("env", "service"), IDENTITY[1:], strict=True)
+}
+NEVER = {"observedGeneration": 1, "neverStarted": True}
+
+
+class Rivals:
+    def __init__(self, *, status=None, spec=None, deleted=False):
+        self.cache, self.now, self.version = ObjectCache(), 0.0, 1
+        self.holders = IdentityHolders(self.cache, lambda: self.now)
+        squatter = an_agent_in("squatter", age=5, **(spec or {}))
+        squatter["status"] = status or {}
+        if deleted:
+            squatter["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        self.put(squatter)
+        self.holders.claims.holder_other_than("uid-squatter")
+        self.put(an_agent_in("owner"))
+
+    def put(self, manifest):
+        self.version += 1
+        manifest["metadata"]["resourceVersion"] = str(self.version)
+        self.cache.put(manifest)
+        if manifest["kind"] == "PurpleFleaAgent":
+            self.holders.claims.upsert(manifest)
+
+    def blocks(self):
+        found = self.holders.holder_other_than("uid-owner")
+        return found and ("ending" if found.is_ending else "holds")
+
+
+def a_squatting_pod(**changes):
+    return a_pod_with(namespace="squatter", **changes)
+
+
+def waiting_pod(*, node="", finalizer=False):
+    found = a_squatting_pod()
+    found["status"] = {"containerStatuses": [{"name": "agent", "state": {"waiting": {}}}]}
+    found["spec"] |= {"nodeName": node} if node else {}
+    if not node:
+        found["spec"].pop("nodeName", None)
+    if finalizer:
+        found["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return found
+
+
+STATES = {
+    "running": [{"name": "agent", "state": {"running": {}}}],
+    "crashed": [{"name": "agent", "state": {"waiting": {}}, "restartCount": 3}],
+    "between two runs": [
+        {"name": "agent", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("rivals", "pods", "at_once", "later"),
+    [
+        pytest.param({}, [], "holds", None, id="a valid spec that is never applied"),
+        pytest.param({"status": NEVER}, [], "holds", None, id="no pod, such as with no quota"),
+        pytest.param({"spec": {"markets": []}}, [], None, None, id="an invalid spec"),
+        pytest.param(
+            {"spec": {"trading": {"mode": "Stopped"}}}, [], None, None, id="stopped from the start"
+        ),
+        pytest.param({"deleted": True}, [], None, None, id="deleted, kept by a finalizer"),
+        pytest.param(
+            {"status": NEVER}, [waiting_pod()], "holds", "ending", id="a pod that cannot be placed"
+        ),
+        pytest.param(
+            {"status": NEVER},
+            [waiting_pod(node="n1")],
+            "holds",
+            "ending",
+            id="a pod whose image cannot be pulled",
+        ),
+        pytest.param(
+            {"status": NEVER},
+            [waiting_pod(finalizer=True)],
+            "holds",
+            None,
+            id="a deleted pod without a node, kept by a finalizer",
+        ),
+        pytest.param(
+            {"status": NEVER},
+            [waiting_pod(node="n1", finalizer=True)],
+            "holds",
+            "ending",
+            id="a deleted pod that its node may still start",
+        ),
+        pytest.param(
+            {"status": NEVER, "spec": {"datadog": {"duplicateIdentity": "Allow"}}},
+            [waiting_pod()],
+            "holds",
+            None,
+            id="a pod that is allowed beside another one",
+        ),
+        pytest.param(
+            {"status": {"observedGeneration": 1}}, [], "holds", "holds", id="an agent that ran"
+        ),
+        pytest.param(
+            {"status": {"observedGeneration": 1}, "spec": {"trading": {"mode": "Stopped"}}},
+            [],
+            "holds",
+            "holds",
+            id="an agent that ran and is stopped",
+        ),
+        pytest.param(
+            {"status": {"observedGeneration": 1}, "spec": {"markets": []}},
+            [],
+            "holds",
+            "holds",
+            id="an agent that ran and has an invalid spec now",
+        ),
+        *(
+            pytest.param(
+                {"status": NEVER},
+                [a_squatting_pod() | {"status": {"containerStatuses": statuses}}],
+                "holds",
+                "holds",
+                id=f"a pod that is {name}, before the status says so",
+            )
+            for name, statuses in STATES.items()
+        ),
+    ],
+)
+def test_only_an_agent_that_ran_holds_an_identity_without_a_limit(rivals, pods, at_once, later):
+    contest = Rivals(**rivals)
+    for item in pods:
+        contest.put(item)
+    assert contest.blocks() == at_once
+    contest.now = HOLD_S
+    assert contest.blocks() == later
+    if later == "ending":
+        # The pods are gone.
+        for item in pods:
+            contest.cache.mark_deleted(resources.POD, item["metadata"]["uid"])
+        assert contest.blocks() is None
+
+
+def test_an_agent_does_not_start_beside_a_rival_whose_statefulset_still_requests_pods():
+    contest = Rivals(status=NEVER)
+    contest.put(a_workload("squatter", "uid-squatter"))
+    contest.now = HOLD_S
+    assert contest.blocks() == "ending"
+    contest.put(a_workload("squatter", "uid-squatter", replicas=0))
+    assert contest.blocks() is None
+
+
+def test_a_recreated_agent_does_not_inherit_the_claim_of_its_predecessor():
+    contest = Rivals(status={"observedGeneration": 1})
+    successor = an_agent_in("squatter", uid="uid-new")
+    successor["metadata"]["resourceVersion"] = "99"
+    contest.cache.put(successor)
+    # The event of the successor was not processed by the index yet.
+    contest.now = HOLD_S
+    assert contest.blocks() is None
+
+
+@pytest.mark.parametrize("live", [None, 2])
+def test_pods_that_never_ran_are_removed_for_the_holder(live):
+    observed = replace(duplicate(live=live, pods=[a_pod("momentum-1")]), never_started=True)
+    assert effective_agent(observed, observed.agent).spec.replicas == 0
+    assert duplicate_identity(observed).reason == "NotStarted"
+
+
+@pytest.mark.parametrize(
+    ("changes", "deletes"),
+    [
+        ({}, True),
+        ({"never_started": False}, False),
+        ({"conflicting_agent": ""}, False),
+    ],
+)
+def test_an_invalid_agent_that_never_ran_loses_its_statefulset_to_the_holder(changes, deletes):
+    observed = replace(duplicate(live=1), agent=None, invalid="spec.markets", never_started=True)
+    found = plan.invalid_actions(replace(observed, **changes))
+    assert [type(item).__name__ for item in found] == (["Delete"] if deletes else [])
+
+
+def test_a_statefulset_that_is_being_deleted_is_not_deleted_again():
+    observed = replace(duplicate(live=1), agent=None, invalid="x", never_started=True)
+    observed.stateful_set["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert plan.invalid_actions(observed) == ()
+
+
+@pytest.mark.parametrize(
+    ("current", "never_started", "recorded"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        (NEVER, True, True),
+        (NEVER, False, False),
+        ({"observedGeneration": 1}, True, False),
+    ],
+)
+def test_the_status_records_that_an_agent_never_started_until_it_starts(
+    current, never_started, recorded
+):
+    observed = replace(observed_state(), never_started=never_started)
+    findings = summary.findings(observed)
+    found = status.next_status(current, observed, findings, name="m", now=NOW)
+    assert found.get("neverStarted", False) is recorded

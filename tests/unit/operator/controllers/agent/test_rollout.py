@@ -182,6 +182,55 @@ def paused(at=2, image="agent:new"):
             id="a restart by kubectl fails",
         ),
         pytest.param(
+            a_state(
+                new(0, revision="1"),
+                new(1, revision="1"),
+                new(2, revision="2", ready=False, ready_at=RECENT, waiting="ImagePullBackOff"),
+                live=a_live(update="2", good="agent:new"),
+            ),
+            2,
+            id="a restart by kubectl after a rollback fails",
+        ),
+        pytest.param(
+            a_state(
+                new(0, revision="1"),
+                new(2, revision="2", ready=False, ready_at=RECENT),
+                live=a_live(update="2", good="agent:new"),
+            ),
+            2,
+            id="a pod is gone during a restart by kubectl after a rollback",
+        ),
+        pytest.param(
+            a_state(
+                new(0, revision="1"),
+                new(1, revision="1"),
+                new(2, revision="2", ready=False, ready_at=RECENT),
+                live=a_live(update="2", good="agent:new", partition=2),
+            ),
+            2,
+            id="a paused restart by kubectl after a rollback starts again",
+        ),
+        pytest.param(
+            a_state(
+                new(0, revision="1"),
+                new(1, revision="1"),
+                new(2, revision="2"),
+                live=a_live(update="2", good="agent:new", partition=2),
+            ),
+            0,
+            id="a restart by kubectl after a rollback works",
+        ),
+        pytest.param(
+            a_state(
+                new(0, revision="1"),
+                crashing(1, "agent:bad"),
+                crashing(2, "agent:bad"),
+                live=a_live(update="1", good="agent:new"),
+            ),
+            0,
+            id="a rollback whose first pod kept the template",
+        ),
+        pytest.param(
             a_state(new(0, revision="1"), crashing(1), new(2), live=a_live(update="2", observed=1)),
             0,
             id="the controller has not observed the template",

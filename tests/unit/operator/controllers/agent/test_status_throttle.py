@@ -1,12 +1,7 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.status_throttle import (
-    BURST,
     Debounce,
-    WriteRateLimiter,
     pods_are_behind,
 )
 from support.builders import a_pod
@@ -24,54 +19,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture
-def limiter(clock):
-    return WriteRateLimiter(clock)
-
-
-def test_the_first_write_is_allowed_at_once(limiter):
-    assert limiter.wait_s() == 0.0
-    assert limiter.since_write_s() == float("inf")
-
-
-def test_two_writes_are_allowed_at_once_and_the_third_waits_a_second(limiter, clock):
-    limiter.record_write()
-    assert limiter.wait_s() == 0.0
-    limiter.record_write()
-    assert limiter.wait_s() == timings.STATUS_INTERVAL_S
-    clock.now += timings.STATUS_INTERVAL_S
-    assert limiter.wait_s() == 0.0
-
-
-def test_the_limits_of_agents_are_independent(limiter, clock):
-    limiter.record_write()
-    limiter.record_write()
-    assert WriteRateLimiter(clock).wait_s() == 0.0
-
-
-@given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
-def test_after_two_writes_no_pattern_of_requests_exceeds_one_write_per_second(pauses):
-    clock = Clock()
-    limiter, began, written = WriteRateLimiter(clock), clock.now, 0
-    for pause in pauses:
-        clock.now += pause
-        if limiter.wait_s() == 0.0:
-            limiter.record_write()
-            written += 1
-        assert written <= BURST + (clock.now - began) / timings.STATUS_INTERVAL_S + 1e-6
-
-
-@given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
-def test_a_write_is_allowed_after_the_returned_delay(pauses):
-    clock = Clock()
-    limiter = WriteRateLimiter(clock)
-    for pause in pauses:
-        clock.now += pause
-        clock.now += limiter.wait_s() + 1e-9
-        assert limiter.wait_s() == 0.0
-        limiter.record_write()
 
 
 def with_ready(count, *pods):
@@ -109,18 +56,3 @@ def test_a_debounce_starts_again_after_the_condition_did_not_hold(clock):
     clock.now += 20.0
     assert debounce.remaining_s(waits=False) == 0.0
     assert debounce.remaining_s(waits=True) == 15.0
-
-
-def test_rejected_writes_wait_longer_until_one_succeeds(limiter, clock):
-    waits = []
-    for _ in range(9):
-        limiter.record_write()
-        limiter.record_failure()
-        waits.append(limiter.wait_s())
-        clock.now += limiter.wait_s()
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    limiter.record_write()
-    limiter.record_success()
-    limiter.record_write()
-    limiter.record_failure()
-    assert limiter.wait_s() == 1

@@ -9,6 +9,7 @@ from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator.controllers.agent.decisions import status, trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
@@ -124,6 +125,33 @@ def test_the_mode_of_an_invalid_spec_is_unknown():
 
 def replicas_of(observed):
     return effective_agent(observed, observed.agent).spec.replicas
+
+
+@pytest.mark.parametrize(
+    ("mode", "live", "unread", "expected"),
+    [
+        ("Active", 2, "refused", 2),
+        ("Active", 3, "refused", 3),
+        ("Active", 5, "refused", 3),
+        ("Active", 0, "refused", 0),
+        ("Active", None, "refused", 3),
+        ("Active", 2, "", 3),
+        ("Halted", 2, "refused", 3),
+    ],
+)
+def test_trading_agents_do_not_grow_while_a_halt_may_be_unread(mode, live, unread, expected):
+    stateful_set = None if live is None else a_stateful_set(replicas=live)
+    observed = replace(
+        in_mode(mode, pods=()),
+        children={} if live is None else {("StatefulSet", "momentum"): stateful_set},
+        unread_halts=unread,
+    )
+    assert replicas_of(observed) == expected
+    found = progressing(observed)
+    assert (found.reason == "HaltsUnread") is (expected < 3)
+    if expected < 3:
+        assert f"no more than {expected} agents are started" in found.message
+        assert "refused" in found.message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Expansion of volume claims: how often it is tried, and what is remembered."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -14,18 +14,18 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from support.observed_states import agent_value
 
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Clock:
     def __init__(self):
-        self.now = START
+        self.now_s = 100.0
 
     def __call__(self):
-        return self.now
+        return self.now_s
 
     def pass_by(self, seconds):
-        self.now += timedelta(seconds=seconds)
+        self.now_s += seconds
 
 
 class Volumes:
@@ -65,7 +65,7 @@ def cluster():
 
 @pytest.fixture
 def expansion(cluster, clock):
-    return VolumeExpansion(cluster, ObjectCache(), now=clock)
+    return VolumeExpansion(cluster, ObjectCache(), clock=clock)
 
 
 @pytest.fixture
@@ -77,19 +77,31 @@ def memory():
 def error(memory, clock, size="2Gi"):
     """Return the error that a pass observes while the spec requests `size`."""
     agent, claims = agent_value(storage={"size": size}), [a_claim("a")]
-    return remembered.expansion_error(
-        memory.snapshot(clock(), 0.0).expansion, agent, claims, clock()
-    )
+    return remembered.expansion_error(memory.snapshot(NOW, clock()).expansion, agent, claims)
 
 
-async def test_a_rejection_is_remembered_for_ten_minutes(cluster, expansion, memory, clock):
+async def test_a_rejection_is_tried_again_with_a_growing_delay(cluster, expansion, memory, clock):
+    cluster.rejection, waits = errors.Forbidden("no"), []
+    for _ in range(12):
+        for name in ("a", "b", "c"):
+            assert await expansion.expand(an_expansion(name), "trading", memory) == "no"
+        assert error(memory, clock) == "no"
+        waits.append(expansion.requeue_after_s(memory))
+        clock.pass_by(waits[-1])
+        assert error(memory, clock) == ""
+        assert expansion.requeue_after_s(memory) == 0.0
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]
+
+
+async def test_another_size_is_tried_without_the_delay_of_the_rejected_one(
+    cluster, expansion, memory, clock
+):
     cluster.rejection = errors.Forbidden("no")
-    assert await expansion.expand(an_expansion("a"), "trading", memory) == "no"
-    assert error(memory, clock) == "no"
-    assert expansion.requeue_after_s(memory) == 600.0
-    clock.pass_by(600)
-    assert error(memory, clock) == ""
-    assert expansion.requeue_after_s(memory) == 0.0
+    for _ in range(5):
+        await expansion.expand(an_expansion("a"), "trading", memory)
+        clock.pass_by(600)
+    await expansion.expand(ExpandVolume(claim=a_claim("a"), size="3Gi"), "trading", memory)
+    assert expansion.requeue_after_s(memory) == 1.0
 
 
 async def test_a_rejection_of_another_size_does_not_apply(cluster, expansion, memory, clock):

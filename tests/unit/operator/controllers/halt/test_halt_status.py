@@ -10,9 +10,10 @@ from purpleflea_operator.controllers.halt.decisions.halt import halt
 from purpleflea_operator.controllers.halt.decisions.progress import (
     AgentProgress,
     HaltProgress,
-    halt_progress,
+    HaltTally,
 )
 from purpleflea_operator.controllers.halt.decisions.status import AcknowledgedAt, Effect
+from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_halt
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -136,6 +137,13 @@ def test_an_event_reports_a_halt_that_is_not_accepted():
     assert [item.reason for item in found] == ["AcceptedInvalid", "HaltedHalted"]
 
 
+def progress_of(mode, **agents):
+    tally = HaltTally(mode)
+    for name, item in agents.items():
+        tally.put(NamespacedName("trading", name), item)
+    return tally.progress()
+
+
 def test_the_progress_is_the_sum_over_the_agents():
     done = AgentProgress(mode=Mode.STOPPED, running=2, acknowledged=2, drained=2)
     busy = AgentProgress(
@@ -146,7 +154,7 @@ def test_the_progress_is_the_sum_over_the_agents():
         is_complete=False,
         open=("b-1: is not drained", "b-2: is not drained"),
     )
-    found = halt_progress(Mode.HALTED, [("trading", "a", done), ("trading", "b", busy)])
+    found = progress_of(Mode.HALTED, a=done, b=busy)
     assert (found.matched, found.running, found.acknowledged, found.drained) == (2, 5, 4, 3)
     assert found.open == ("trading/b-1: is not drained", "trading/b-2: is not drained")
     assert not found.is_complete
@@ -164,7 +172,7 @@ def test_the_progress_is_the_sum_over_the_agents():
     ],
 )
 def test_an_agent_without_the_mode_of_the_halt_is_not_halted(agent):
-    found = halt_progress(Mode.STOPPED, [("trading", "a", agent)])
+    found = progress_of(Mode.STOPPED, a=agent)
     assert (found.unwritten, found.is_acknowledged, found.is_drained) == (1, False, False)
     assert found.open == ("trading/a: the mode is not written yet",)
 
@@ -172,7 +180,7 @@ def test_an_agent_without_the_mode_of_the_halt_is_not_halted(agent):
 def test_the_list_of_open_agents_is_bounded():
     busy = AgentProgress(mode=Mode.HALTED, running=1, open=("a-0: " + "x" * 300,))
     for item in (busy, None):
-        found = halt_progress(Mode.HALTED, [("trading", f"a{n}", item) for n in range(20)])
+        found = progress_of(Mode.HALTED, **{f"a{n}": item for n in range(20)})
         assert len(found.open) == 10
         assert max(map(len, found.open)) <= 253
 
@@ -190,3 +198,23 @@ def test_a_restarted_operator_keeps_the_times_of_the_status(progress):
     again = reported(progress, first, now=datetime(2026, 1, 3, tzinfo=UTC))
     keys = ("firstAcknowledgedAt", "lastAcknowledgedAt")
     assert [again[key] for key in keys] == [first[key] for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, [None, None]),
+        (2, ["2026-01-02T00:00:00Z", "2026-01-02T00:01:00Z"]),
+    ],
+)
+def test_agents_that_ended_before_the_status_was_written_have_acknowledged(count, expected):
+    times = AcknowledgedAt(first=NOW, last=LATER, count=count) if count else AcknowledgedAt()
+    found = reported(IDLE, times=times, now=datetime(2026, 1, 3, tzinfo=UTC))
+    assert [found.get("firstAcknowledgedAt"), found.get("lastAcknowledgedAt")] == expected
+
+
+def test_further_acknowledgements_of_ended_agents_move_only_the_last_time():
+    first = reported(WAITING, times=AcknowledgedAt(first=NOW, last=NOW, count=1))
+    again = reported(IDLE, first, times=AcknowledgedAt(first=LATER, last=LATER, count=2))
+    assert again["firstAcknowledgedAt"] == "2026-01-02T00:00:00Z"
+    assert again["lastAcknowledgedAt"] == "2026-01-02T00:01:00Z"

@@ -22,6 +22,7 @@ from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request impo
     SensitiveDataScannerRuleCreateRequest,
 )
 
+from purpleflea_operator.api.observability import Notifications
 from purpleflea_operator.api.thresholds import LEVELS, Balance, Drawdown, Thresholds
 from purpleflea_operator.datadog.definitions import catalog, dashboard
 from purpleflea_operator.datadog.definitions.monitor_builder import check_levels
@@ -32,7 +33,11 @@ from purpleflea_operator.datadog.definitions.objects import (
     Reference,
     resolved,
 )
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+from purpleflea_operator.datadog.definitions.parameters import (
+    Feature,
+    Parameters,
+    notifications,
+)
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
@@ -159,6 +164,23 @@ def test_a_monitor_names_an_existing_runbook_and_a_recipient(monitor, repository
     assert opened == re.findall(r"{{/(\w+)}}", message)
     missing = str(monitor.body["options"].get("on_missing_data", ""))
     assert ("is_no_data" in opened) == (missing == "show_and_notify_no_data")
+
+
+def test_only_alerts_about_money_start_a_workflow_that_halts(parameters):
+    halting = notifications(Notifications(halt=("workflow:halt-agent",)))
+    bodies = {
+        item.key: item.body["message"]
+        for item in catalog.everything(replace(parameters, notifications=halting))
+        if item.kind is ObjectKind.MONITOR
+    }
+    started = '@workflow-halt-agent(agent_id="{{agent_id.name}}")'
+    assert {key for key, message in bodies.items() if started in message} == {
+        "drawdown",
+        "position-mismatch",
+    }
+    for key in ("drawdown", "position-mismatch"):
+        assert bodies[key].count(started) == 1
+        assert started in bodies[key].split("{{/is_alert}}")[0]
 
 
 ONLY_PARTS = {"wallet-balance", "wallet-unfunded"}

@@ -2,8 +2,12 @@
 
 A change costs O(log n), a lookup does not iterate over agents. If several agents have the same identity, the first one
 that is looked up holds it until it is deleted. An agent that is created later, even with an older timestamp, must not
-start beside it. If no agent was looked up yet, a running agent has priority over an agent that does not run, and then
-the older agent over the newer one.
+start beside it. If no agent was looked up yet, an agent that runs has priority, then one that ran before, and then the
+older agent over the newer one.
+
+An agent that never ran loses the identity to one that can start: at once if it cannot start, such as with an invalid
+spec, otherwise after `IDENTITY_HOLD_S`. Without this rule, any user could block the agent of another namespace with a
+resource that never starts. An agent that ran is never affected, because it can hold positions.
 
 Pods of a deleted agent, or with the previous env or service of an agent, still hold their identity. `may_run`
 recognizes them. A copy of their labels delays another agent, as a second agent resource does, but never stops one that
@@ -14,17 +18,20 @@ parts, so agents with different names never share the name of a pod, and agents 
 """
 
 import bisect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.tags import stored_value
+from purpleflea_operator import timings
 from purpleflea_operator.api.datadog import Datadog
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.parsing import Manifest, mapping, text
 
 IdentityKey = tuple[str, str, str]
-"""Name, env and service."""
+"""Name, env and service. Env and service are as Datadog stores them, so Production and production are the same."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,28 +43,75 @@ class IdentityClaim:
     namespace: str
     name: str
     is_ending: bool = False
-    """True if only pods are left that do not belong to a claim any more."""
+    """True if only pods are left that must end before another agent starts."""
+    loses_in_s: float | None = field(default=None, compare=False)
+    """Seconds until a holder that never ran loses the identities to an agent that waits; None if it keeps them."""
+
+
+class ClaimState(IntEnum):
+    """The ability of an agent to run, from the strongest claim to the weakest."""
+
+    RUNNING = 0
+    """Its pods are requested, and a container of it has run."""
+    RAN = 1
+    """It has run, and its pods are not requested now."""
+    STARTING = 2
+    """Its pods are requested, and none has run yet."""
+    STARTABLE = 3
+    """It has never run, and nothing prevents a start."""
+    UNSTARTABLE = 4
+    """It has never run and cannot start: its spec is invalid, its mode is Stopped, or it is being deleted."""
+
+    @property
+    def has_run(self) -> bool:
+        """Return True if the agent can hold positions."""
+        return self <= ClaimState.RAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    key: IdentityKey
+    claim: IdentityClaim
+    version: tuple[object, bool]
+    """Generation, and whether the agent is being deleted. They decide if it can start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Holder:
+    claim: IdentityClaim
+    since_s: float
 
 
 class IdentityIndex:
     """The claims of all agents, oldest first for each identity.
 
-    `is_running` returns whether the pods of an agent are already requested.
+    `state` returns the state of the agent of a claim, `clock` returns seconds.
     """
 
-    def __init__(self, is_running: Callable[[IdentityClaim], bool]) -> None:
-        self._is_running = is_running
+    def __init__(
+        self, state: Callable[[IdentityClaim], ClaimState], clock: Callable[[], float]
+    ) -> None:
+        self._state = state
+        self._clock = clock
         self._claims: dict[IdentityKey, list[IdentityClaim]] = {}
-        self._holders: dict[IdentityKey, IdentityClaim] = {}
-        self._by_uid: dict[str, tuple[IdentityKey, IdentityClaim]] = {}
+        self._holders: dict[IdentityKey, _Holder] = {}
+        self._by_uid: dict[str, _Known] = {}
+        self._turns: dict[str, int] = {}
+        """Number of the last turn of agents that lost identities, by UID. Others come first."""
+        self.on_loss: Callable[[Iterable[IdentityClaim]], None] = lambda _: None
+        """Called with the agents that must be reconciled because a holder lost its identities."""
 
     def upsert(self, manifest: Mapping[str, Any]) -> list[IdentityClaim]:
         """Add or update an agent; returns the claims of other agents that are affected."""
         metadata = manifest["metadata"]
         wanted = _identity_key(manifest)
+        version = (metadata.get("generation"), "deletionTimestamp" in metadata)
         known = self._by_uid.get(metadata["uid"])
-        if known is not None and known[0] == wanted:
-            return []
+        if known is not None and known.key == wanted:
+            if known.version == version:
+                return []
+            self._by_uid[metadata["uid"]] = replace(known, version=version)
+            return [item for item in self._claims[known.key] if item != known.claim]
         affected = self.delete(metadata["uid"])
         if wanted is None:
             return affected
@@ -68,7 +122,7 @@ class IdentityIndex:
             metadata["name"],
         )
         bisect.insort(self._claims.setdefault(wanted, []), claim)
-        self._by_uid[claim.uid] = (wanted, claim)
+        self._by_uid[claim.uid] = _Known(key=wanted, claim=claim, version=version)
         return affected
 
     def delete(self, uid: str) -> list[IdentityClaim]:
@@ -76,19 +130,26 @@ class IdentityIndex:
         known = self._by_uid.pop(uid, None)
         if known is None:
             return []
-        key, claim = known
-        claims = self._claims[key]
-        claims.remove(claim)
+        self._turns.pop(uid, None)
+        claims = self._claims[known.key]
+        claims.remove(known.claim)
         if not claims:
-            del self._claims[key]
-        if self._holders.get(key) != claim:
+            del self._claims[known.key]
+        holder = self._holders.get(known.key)
+        if holder is None or holder.claim != known.claim:
             return []
-        del self._holders[key]
+        del self._holders[known.key]
         return list(claims)
 
     def claim_of(self, uid: str) -> tuple[IdentityKey, IdentityClaim] | None:
         """Return the claim of an agent; None if it needs no identity."""
-        return self._by_uid.get(uid)
+        known = self._by_uid.get(uid)
+        return None if known is None else (known.key, known.claim)
+
+    def others(self, uid: str) -> list[IdentityClaim]:
+        """Return the claims of other agents to the identities of this agent."""
+        known = self._by_uid.get(uid)
+        return [] if known is None else [c for c in self._claims[known.key] if c != known.claim]
 
     def holder_other_than(self, uid: str) -> IdentityClaim | None:
         """Return the agent that holds the identities of this agent; None if this agent holds them.
@@ -98,12 +159,42 @@ class IdentityIndex:
         known = self._by_uid.get(uid)
         if known is None:
             return None
-        key = known[0]
-        if key not in self._holders:
-            claims = self._claims[key]
-            self._holders[key] = min(claims, key=lambda claim: (not self._is_running(claim), claim))
-        holder = self._holders[key]
-        return None if holder.uid == uid else holder
+        claims, holder = self._claims[known.key], self._holders.get(known.key)
+        if holder is None:
+            holder = self._elect(known.key, claims)
+        if len(claims) == 1:
+            return None
+        loses_in_s = self._loses_in_s(holder, claims)
+        if loses_in_s == 0.0:
+            lost = holder.claim
+            self._turns[lost.uid] = max(self._turns.values(), default=0) + 1
+            holder = self._elect(known.key, [item for item in claims if item != lost])
+            loses_in_s = self._loses_in_s(holder, claims)
+            self.on_loss(claims)
+        return None if holder.claim.uid == uid else replace(holder.claim, loses_in_s=loses_in_s)
+
+    def _elect(self, key: IdentityKey, claims: list[IdentityClaim]) -> _Holder:
+        def rank(claim: IdentityClaim) -> tuple[bool, ClaimState, int, ClaimState, IdentityClaim]:
+            state = self._state(claim)
+            # Agents that never ran hold the identities in turns, also if the pods of one are requested.
+            level = min(state, ClaimState.STARTING)
+            is_last = state is ClaimState.UNSTARTABLE
+            return is_last, level, self._turns.get(claim.uid, 0), state, claim
+
+        # The state of a single claim does not matter, and most identities have only one.
+        first = claims[0] if len(claims) == 1 else min(claims, key=rank)
+        self._holders[key] = _Holder(claim=first, since_s=self._clock())
+        return self._holders[key]
+
+    def _loses_in_s(self, holder: _Holder, claims: list[IdentityClaim]) -> float | None:
+        """Return the seconds until the holder loses the identities; None if it keeps them."""
+        state = self._state(holder.claim)
+        others = (self._state(item) for item in claims if item != holder.claim)
+        if state.has_run or not any(item < ClaimState.UNSTARTABLE for item in others):
+            return None
+        if state is ClaimState.UNSTARTABLE:
+            return 0.0
+        return max(0.0, holder.since_s + timings.IDENTITY_HOLD_S - self._clock())
 
 
 def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None) -> bool:
@@ -114,8 +205,10 @@ def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None
     """
     metadata = manifest["metadata"]
     labels = mapping(metadata.get("labels"))
-    found = (labels.get(kubernetes.DD_LABEL_ENV), labels.get(kubernetes.DD_LABEL_SERVICE))
-    if found != identity[1:]:
+    env, service = (
+        text(labels.get(label)) for label in (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
+    )
+    if (stored_value("env", env), stored_value("service", service)) != identity[1:]:
         return False
     if resource is None or _created(manifest) < _created(resource):
         return True
@@ -139,6 +232,7 @@ def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
     if not spec.get("replicas", 1) or _is_disabled(manifest):
         return None
     env, service = (
-        str(datadog.get(name, Datadog.model_fields[name].default)) for name in ("env", "service")
+        stored_value(name, str(datadog.get(name, Datadog.model_fields[name].default)))
+        for name in ("env", "service")
     )
     return manifest["metadata"]["name"], env, service

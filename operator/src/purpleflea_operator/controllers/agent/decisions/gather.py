@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
+from purpleflea_operator.api import spec_limits
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.unknown_fields import newer_fields
@@ -22,6 +23,7 @@ from purpleflea_operator.controllers.agent.decisions import connection_choice, p
 from purpleflea_operator.controllers.agent.decisions.effective_mode import with_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
+    has_run,
     pod,
     stateful_set_of,
 )
@@ -46,6 +48,8 @@ from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
 PARSED_LIMIT = 1024
 """Agents whose parsed spec of 7 kB is kept, because most passes read the same spec again. It does not grow with the
 cluster."""
+LARGEST_KEPT = 32 * 1024
+"""Longest spec in bytes whose parsed form is kept."""
 
 
 class AgentReports(Protocol):
@@ -87,7 +91,11 @@ class Surroundings:
     """Agent, as namespace/name, that already has the same identities in Datadog."""
     conflict_is_ending: bool = False
     """True if only pods of that agent are left."""
+    conflict_ends_in_s: float | None = None
+    """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
     sees_all_namespaces: bool = True
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     halts: HaltView = NO_HALTS
 
 
@@ -142,10 +150,13 @@ def gather(
         now=now,
         unavailable_since=_unavailable_since(resource),
         claims=claims,
-        expansion_error=expansion_error(remembered.expansion, agent, claims, now),
+        expansion_error=expansion_error(remembered.expansion, agent, claims),
         sees_all_namespaces=surroundings.sees_all_namespaces,
+        unwatched=surroundings.unwatched,
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,
+        conflict_ends_in_s=surroundings.conflict_ends_in_s,
+        never_started=never_started(resource, manifests),
         recreated_at=remembered.recreated_at,
     )
     return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
@@ -228,11 +239,17 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     """Return the agent, or None and the error in its spec with the name of the field."""
     metadata, spec = resource["metadata"], resource.get("spec", {})
     identity = (metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"])
+    excess = spec_limits.excess(spec)
+    if excess:
+        return None, f"spec: {excess}"
     try:
-        return _parsed(orjson.dumps(spec), *identity)
+        content = orjson.dumps(spec)
     except TypeError:
         # A free-form field can hold an integer of more than 64 bits.
         return _validated(spec, *identity)
+    if len(content) > LARGEST_KEPT:
+        return _validated(spec, *identity)
+    return _parsed(content, *identity)
 
 
 @functools.lru_cache(maxsize=PARSED_LIMIT)
@@ -265,6 +282,17 @@ def _validated(
     )
     refused = first_refusal(agent)
     return (None, refused) if refused else (agent, "")
+
+
+def never_started(resource: Manifest, pods: Iterable[Manifest]) -> bool:
+    """Return whether no container of an agent has ever run.
+
+    The status records it for agents that did not start before their first status. An agent without the record, such as
+    one of an earlier version of the operator, counts as one that ran.
+    """
+    known = mapping(resource.get("status"))
+    is_recorded = known.get("neverStarted") is True or "observedGeneration" not in known
+    return is_recorded and not any(has_run(item) for item in pods)
 
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:

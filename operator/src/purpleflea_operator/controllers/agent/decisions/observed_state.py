@@ -199,6 +199,8 @@ class ObservedState:
     """Time since which identities are missing according to the status; None if none is missing."""
     claims: Sequence[VolumeClaim] = ()
     """Volume claims of the identities, including claims of identities that are gone."""
+    unwatched: str = ""
+    """Why the objects of the namespace are outdated; empty if they are not."""
     expansion_error: str = ""
     """Why the API server rejected the expansion of a claim; empty if it rejected none."""
     trading: TradingObservation = field(default_factory=TradingObservation)
@@ -207,7 +209,12 @@ class ObservedState:
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
     conflict_is_ending: bool = False
-    """True if only pods of that agent are left, because it was deleted, or has another env or service now."""
+    """True if only pods of that agent are left, because it was deleted, has another env or service now, or lost the
+    identities."""
+    conflict_ends_in_s: float | None = None
+    """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
+    never_started: bool = False
+    """True if no container of the agent has ever run, so it cannot hold positions."""
 
     @property
     def stateful_set(self) -> Manifest | None:
@@ -229,6 +236,8 @@ class PassOutcome:
     not_stored: str = ""
     recreation_delay: str = ""
     expansion_error: str = ""
+    claims: Sequence[VolumeClaim] | None = None
+    """The claims after the writes; None if the pass wrote none."""
     upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
@@ -254,6 +263,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         not_stored=outcome.not_stored,
         recreation_delay=outcome.recreation_delay,
         expansion_error=outcome.expansion_error or observed.expansion_error,
+        claims=observed.claims if outcome.claims is None else outcome.claims,
         pod_events=outcome.pod_events,
         pod_creation_error=outcome.pod_creation_error,
     )
@@ -324,6 +334,15 @@ def _environment(manifest: Manifest) -> Sequence[Manifest]:
             variables: Sequence[Manifest] = container.get("env", ())
             return variables
     return ()
+
+
+def has_run(manifest: Manifest) -> bool:
+    """Return whether the agent's container of a pod runs or has run, or another container beside it."""
+    statuses = mapping(manifest.get("status")).get("containerStatuses", ())
+    return _has_run(statuses) or any(
+        item.get("restartCount", 0) or "terminated" in item.get("lastState", {})
+        for item in statuses
+    )
 
 
 def _is_waiting_for_node_agent(status: Manifest) -> bool:

@@ -256,6 +256,18 @@ def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
     return (*missing, *written, *nudges(observed))
 
 
+def invalid_actions(observed: ObservedState) -> tuple[Action, ...]:
+    """Return the writes if the spec is invalid: those of a request to stop, and the end of pods that must not start.
+
+    Pods that never ran would start beside the agent that holds their identities.
+    """
+    workload = observed.stateful_set
+    is_refused = bool(observed.conflicting_agent) and observed.never_started
+    if workload is None or not is_refused or "deletionTimestamp" in workload["metadata"]:
+        return halt_actions(observed)
+    return (*halt_actions(observed), Delete(manifest=workload))
+
+
 def missing_config_map(observed: ObservedState) -> tuple[Create, ...]:
     """Return the creation of the ConfigMap if it does not exist, although agents run that must not trade.
 

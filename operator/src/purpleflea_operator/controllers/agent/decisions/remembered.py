@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from purpleflea_contract.control import Acknowledgement, Control
-from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim, claims_to_expand
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest
@@ -20,7 +19,9 @@ class ExpansionRejection:
 
     size: str
     text: str
-    at: datetime
+    attempts: int
+    due_s: float
+    """Monotonic time at which it is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Remembered:
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Requests that were sent to each pod, by UID of the pod."""
     expansion: ExpansionRejection | None = None
+    """The last rejection, if it is too early for another attempt."""
     recreated_at: datetime | None = None
     """Time at which this process last deleted the StatefulSet to recreate it; None if it has not."""
     ended_for_s: float | None = None
@@ -68,13 +70,9 @@ def applies(
 
 
 def expansion_error(
-    rejection: ExpansionRejection | None,
-    agent: Agent | None,
-    claims: Sequence[VolumeClaim],
-    now: datetime,
+    rejection: ExpansionRejection | None, agent: Agent | None, claims: Sequence[VolumeClaim]
 ) -> str:
     """Return the text of a rejection that is too recent for another attempt; empty if there is none."""
     if rejection is None or not applies(rejection, agent, claims):
         return ""
-    is_over = now - rejection.at >= timings.VOLUME_EXPANSION_RETRY
-    return "" if is_over else rejection.text
+    return rejection.text

@@ -66,7 +66,7 @@ def paused_partition(observed: ObservedState, wanted: Manifest) -> int:
     """
     rollout = _rollout(observed, wanted)
     is_complete = not rollout.old and not (rollout.gone and _is_rolling(observed))
-    if is_complete or _is_known_good(observed, wanted):
+    if is_complete or _is_known_good(observed, rollout, wanted):
         return 0
     if any(fails(observed, pod) for pod in rollout.new.values()):
         return rollout.protected
@@ -162,11 +162,17 @@ def _is_rolling(observed: ObservedState) -> bool:
     return current is not None and current != status.get("updateRevision")
 
 
-def _is_known_good(observed: ObservedState, wanted: Manifest) -> bool:
-    """Return whether all pods were ready with the wanted template before the rollout, so it is a rollback."""
+def _is_known_good(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
+    """Return whether all pods were ready with the wanted template before the rollout, so it is a rollback.
+
+    If an old pod has the wanted template already, another client has changed the StatefulSet since, such as `kubectl
+    rollout restart`. No pod has proven that revision.
+    """
     live = observed.stateful_set or observed.recreated
     known = "" if live is None else template_record.last_good(live)
-    return bool(known) and known == template_record.template_hash(wanted)
+    hash_ = template_record.template_hash(wanted)
+    is_restart = any(pod.template_hash == hash_ for pod in rollout.old.values())
+    return bool(known) and known == hash_ and not is_restart
 
 
 def _partition(observed: ObservedState) -> int:
@@ -227,7 +233,12 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
     wanted = agent.spec.replicas
     if is_refused(observed):
         # Running pods stay, because they can hold positions. A change of either agent's env can cause the conflict.
-        wanted = min(wanted, trading_mode.live_replicas(observed))
+        # Pods that never ran are removed, because they would start beside the holder later.
+        live = 0 if observed.never_started else trading_mode.live_replicas(observed)
+        wanted = min(wanted, live)
+    limit = trading_mode.growth_limit(observed)
+    if limit is not None:
+        wanted = min(wanted, limit)
     return 0 if trading_mode.may_scale_to_zero(observed) else wanted
 
 

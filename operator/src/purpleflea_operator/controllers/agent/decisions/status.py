@@ -47,6 +47,10 @@ def next_status(
         status["trading"] = _trading(observed, now)
     if observed.agent is not None:
         status["customMetrics"] = metrics_budget.status(observed.agent.spec)
+    # Only an agent that did not start before its first status has the field, and it is removed at the start.
+    is_recorded = "observedGeneration" not in current or "neverStarted" in current
+    if observed.never_started and is_recorded:
+        status["neverStarted"] = True
     datadog = datadog_status(observed)
     if datadog is not None:
         status["datadog"] = datadog

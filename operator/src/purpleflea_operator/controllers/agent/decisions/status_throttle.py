@@ -1,7 +1,4 @@
-"""Limits for status writes of one agent: a rate limiter and a debounce. Pure except for their own memory.
-
-A burst of pod events must not cause a burst of writes. Delaying a write loses nothing, because the pass that has to
-wait runs again and writes the status that applies then.
+"""Debounce of the status writes of one agent. Pure except for its own memory.
 
 Two conditions are debounced. The watches of pods and of StatefulSets report the same pods in no fixed sequence, and
 ready pods are probed for their telemetry; without a short delay a start would be reported twice, as done and again as
@@ -11,52 +8,9 @@ confirmed. And a status that only reports that a rollout is in progress adds not
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-
-BURST = 2
-"""Writes without a delay, so that a new agent that starts within a second is reported at once."""
-
-
-class WriteRateLimiter:
-    """Rate limiter for the status writes of one agent; `clock` returns seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._written_at = float("-inf")
-        self._used_up_at = float("-inf")
-        self._failures = 0
-
-    def since_write_s(self) -> float:
-        """Return the seconds since the last write; infinite if there was none."""
-        return self._clock() - self._written_at
-
-    def wait_s(self) -> float:
-        """Return the seconds until the next write is allowed; 0 if it is allowed now."""
-        allowed_at = self._used_up_at - (BURST - 1) * timings.STATUS_INTERVAL_S
-        return max(0.0, allowed_at - self._clock())
-
-    def record_write(self) -> None:
-        """Record that the status is written now."""
-        self._written_at = self._clock()
-        self._used_up_at = max(self._used_up_at, self._written_at) + timings.STATUS_INTERVAL_S
-
-    def record_success(self) -> None:
-        """Record that the API server stored the status."""
-        self._failures = 0
-
-    def record_failure(self) -> None:
-        """Record that the API server rejected the write, so the next one has to wait longer.
-
-        The backoff of the work queue does not suffice: events queue the agent, and a pass that has to wait for the next
-        write succeeds, which resets the backoff.
-        """
-        self._failures += 1
-        wait_s = timings.BACKOFF_BASE_S * 2.0 ** min(self._failures, 16)
-        earliest = self._clock() + min(wait_s, timings.BACKOFF_LIMIT_S)
-        self._used_up_at = earliest + (BURST - 1) * timings.STATUS_INTERVAL_S
 
 
 class Debounce:

@@ -221,6 +221,16 @@ def may_scale_to_zero(observed: ObservedState) -> bool:
     return live_replicas(observed) == 0 or is_proven(observed) or is_overdue(observed)
 
 
+def growth_limit(observed: ObservedState) -> int | None:
+    """Return the number of pods that must not grow; None if it may.
+
+    A halt that cannot be read may select a trading agent, so no further pod of it may start to trade.
+    """
+    if not observed.unread_halts or observed.stateful_set is None:
+        return None
+    return live_replicas(observed) if desired_mode(observed) is Mode.ACTIVE else None
+
+
 def live_replicas(observed: ObservedState) -> int:
     """Return the number of pods that the StatefulSet requests, or the highest ordinal + 1 while it is recreated."""
     stateful_set = observed.stateful_set

@@ -18,7 +18,7 @@ from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.drift import Difference, child_difference
 from purpleflea_operator.controllers.agent.decisions.observed_state import ChildId
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping
 
 FREE_WRITES = 3
 """Writes of the same manifest without a delay."""
@@ -102,7 +102,7 @@ class WriteLedger:
         result = self._results.get(_child(manifest))
         if result is None or result.wanted != _hash(manifest):
             return None
-        result.is_stuck = result.same >= FREE_WRITES and _digest(live) == result.digest
+        result.is_stuck = result.same >= FREE_WRITES and digest(live) == result.digest
         if result.is_stuck:
             return _not_stored(manifest, live)
         if now_s - result.last_s >= timings.WRITE_MEMORY_S:
@@ -116,11 +116,11 @@ class WriteLedger:
         result = self._results.get(child)
         if result is None or result.wanted != wanted:
             result = self._results[child] = _Result(wanted=wanted)
-        digest = "" if child_difference(manifest, stored) is None else _digest(stored)
-        is_same = bool(digest) and digest == result.digest
-        result.same = result.same + 1 if is_same else int(bool(digest))
-        result.writes, result.last_s, result.digest = result.writes + 1, now_s, digest
-        return not digest
+        found = "" if child_difference(manifest, stored) is None else digest(stored)
+        is_same = bool(found) and found == result.digest
+        result.same = result.same + 1 if is_same else int(bool(found))
+        result.writes, result.last_s, result.digest = result.writes + 1, now_s, found
+        return not found
 
     def retry_after_s(
         self, failures: Iterable[WriteFailure], unsettled: Collection[str], now_s: float
@@ -152,11 +152,13 @@ def _child(manifest: Manifest) -> ChildId:
 
 
 def _hash(manifest: Manifest) -> str:
-    return str(manifest["metadata"]["annotations"][kubernetes.ANNOTATION_DESIRED_HASH])
+    """Return the hash of a desired object. An object of which only some fields are written has none recorded."""
+    annotations = mapping(manifest["metadata"].get("annotations"))
+    return str(annotations.get(kubernetes.ANNOTATION_DESIRED_HASH) or digest(manifest))
 
 
-def _digest(stored: Manifest) -> str:
-    """Return a digest of the parts of a stored object that only a client changes."""
+def digest(stored: Manifest) -> str:
+    """Return a digest of the parts of an object that only a client changes."""
     metadata = {key: item for key, item in stored["metadata"].items() if key not in _VOLATILE}
     rest = {key: item for key, item in stored.items() if key not in ("status", "metadata")}
     # The standard library, because orjson rejects integers beyond 64 bits.

@@ -24,6 +24,10 @@ class HaltIndex:
         """Return whether the halt with this UID is in force."""
         return uid in self._halts
 
+    def get(self, uid: str) -> Halt | None:
+        """Return the halt with this UID; None if it is not in force."""
+        return self._halts.get(uid)
+
     def put(self, halt: Halt) -> None:
         """Add a halt, or replace it."""
         self.remove(halt.uid)

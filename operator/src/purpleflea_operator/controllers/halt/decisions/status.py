@@ -21,10 +21,12 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgedAt:
-    """Times of the first and the last acknowledgement that this process received."""
+    """Times of the first and the last acknowledgement that this process received, and that no status has yet."""
 
     first: datetime | None = None
     last: datetime | None = None
+    count: int = 0
+    """Pods that had acknowledged at the last time. They can have ended before the status was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,9 @@ def _acknowledged_at(
     Acknowledgements from before the halt, such as of agents that another halt selects, count from now on.
     """
     first, last = (current.get(key) for key in ("firstAcknowledgedAt", "lastAcknowledgedAt"))
-    is_new = progress.acknowledged > current.get("acknowledged", 0)
-    if is_new or (progress.acknowledged and not last):
+    count = max(progress.acknowledged, times.count)
+    is_new = count > current.get("acknowledged", 0)
+    if is_new or (count and not last):
         first = first or _timestamp(times.first or times.last or now)
         last = _timestamp(times.last or now)
     return {"firstAcknowledgedAt": first, "lastAcknowledgedAt": last}

@@ -12,6 +12,7 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import TERMINAL
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
     first_error,
@@ -37,6 +38,13 @@ def progressing(observed: ObservedState) -> Finding:
         return finding(kind, Reason.NOT_STORED, observed.not_stored)
     if observed.recreation_delay:
         return finding(kind, Reason.RECREATION_DELAYED, observed.recreation_delay)
+    limit = trading_mode.growth_limit(observed)
+    if limit is not None and observed.agent.spec.replicas > limit:
+        message = (
+            f"spec.replicas is {observed.agent.spec.replicas}, and no more than {limit} agents are started, because "
+            f"PurpleFleaHalts that may apply cannot be read: {observed.unread_halts}"
+        )
+        return finding(kind, Reason.HALTS_UNREAD, message)
     if is_complete(observed):
         return _complete(observed)
     problem = first_error(observed)

@@ -27,7 +27,8 @@ def spec_valid(observed: ObservedState) -> Finding:
     ignored = user_overrides(observed.agent).ignored
     if ignored:
         message = (
-            f"the operator ignores these fields, because it sets them itself: {join_limited(ignored)}. "
+            "the operator ignores these fields, because it sets them itself, or for the reason in parentheses: "
+            f"{join_limited(ignored)}. "
             "Remove them, or use the separate field of the spec if there is one"
         )
         return finding(kind, Reason.OVERRIDE_IGNORED, message)

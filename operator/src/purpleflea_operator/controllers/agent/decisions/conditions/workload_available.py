@@ -14,6 +14,8 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Agent
 def workload_available(observed: ObservedState) -> Finding:
     """Return WorkloadAvailable."""
     kind = ConditionType.WORKLOAD_AVAILABLE
+    if observed.unwatched:
+        return finding(kind, Reason.NOT_WATCHED, observed.unwatched)
     if observed.failure:
         return finding(kind, observed.failure_reason, observed.failure)
     stateful_set = observed.stateful_set
