@@ -27,10 +27,11 @@ WATCHES = 14
 AS_IN_THE_IMAGE = """
 import sys
 sys.modules["kubernetes"] = None  # kopf imports it if it is installed; the image does not have it
+from purpleflea_contract.status_report import StatusReport
 from purpleflea_operator.agent_client.http import HttpAgentClient
-async def losses(self, address):
-    return {}
-HttpAgentClient.losses = losses  # pods are simulated here, and failed probes would be reported in each status
+async def status(self, address):
+    return StatusReport(telemetry_dropped_by_signal={})
+HttpAgentClient.status = status  # pods are simulated here, and failed probes would be reported in each status
 from purpleflea_operator.__main__ import main
 sys.exit(main())
 """

@@ -7,6 +7,11 @@ locals {
       percentiles = null
       tags        = ["env", "service", "version", "agent_id", "strategy", "market", "realized"]
     }
+    "agent.trade.fees_usd" = {
+      type        = "gauge"
+      percentiles = null
+      tags        = ["env", "service", "version", "agent_id", "strategy", "market"]
+    }
     "agent.risk.max_drawdown_pct" = {
       type        = "gauge"
       percentiles = null
@@ -76,6 +81,11 @@ locals {
       type        = "rate"
       percentiles = null
       tags        = ["env", "service", "version", "agent_id", "strategy"]
+    }
+    "agent.interval.failures_total" = {
+      type        = "rate"
+      percentiles = null
+      tags        = ["env", "service", "version", "agent_id", "strategy", "error_type"]
     }
     "agent.risk.refusals_total" = {
       type        = "rate"

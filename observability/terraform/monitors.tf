@@ -525,6 +525,51 @@ resource "datadog_monitor" "operator_silent" {
   }
 }
 
+resource "datadog_monitor" "interval_failures" {
+  name     = "Purple Flea agent: trading intervals fail"
+  type     = "query alert"
+  priority = 2
+  query    = "sum(last_${var.interval_failures.window}):sum:agent.interval.failures_total{env:${var.env},service:${var.service}} by {agent_id,error_type}.as_count() > ${var.interval_failures.critical}"
+  message = chomp(<<-EOT
+    {{#is_alert}}
+    Agent {{agent_id.name}}: {{value}} failures of the class {{error_type.name}} in the trading intervals of ${var.interval_failures.window}. The strategy raises errors, the API key is refused, or the exchange or the journal fails.
+    Check the log of the agent, and follow the runbook for the class.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert}}
+    {{#is_warning}}
+    Agent {{agent_id.name}}: {{value}} failures of the class {{error_type.name}} in the trading intervals of ${var.interval_failures.window}. The strategy raises errors, the API key is refused, or the exchange or the journal fails.
+    Check the log of the agent, and follow the runbook for the class.
+    ${join(" ", var.notifications.trading)}
+    {{/is_warning}}
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: trading intervals without failures of the class {{error_type.name}} again.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
+    Runbook: ${var.runbooks_url}/interval-failures.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:interval-failures"]
+
+  include_tags        = true
+  notify_audit        = false
+  on_missing_data     = "default"
+  require_full_window = false
+  new_group_delay     = 60
+  timeout_h           = 2
+
+  monitor_thresholds {
+    critical          = var.interval_failures.critical
+    critical_recovery = var.interval_failures.critical_recovery
+    warning           = var.interval_failures.warning
+    warning_recovery  = var.interval_failures.warning_recovery
+  }
+}
+
 resource "datadog_monitor" "pnl_anomaly" {
   count = var.features.anomalies ? 1 : 0
 

@@ -17,6 +17,7 @@ output "monitor_ids" {
     dropped_telemetry     = datadog_monitor.dropped_telemetry.id
     halted                = datadog_monitor.halted.id
     operator_silent       = datadog_monitor.operator_silent.id
+    interval_failures     = datadog_monitor.interval_failures.id
     pnl_anomaly           = one(datadog_monitor.pnl_anomaly[*].id)
     order_latency_anomaly = one(datadog_monitor.order_latency_anomaly[*].id)
     slo_fast_burn         = datadog_monitor.slo_fast_burn.id

@@ -262,6 +262,29 @@ variable "dropped_telemetry" {
   }
 }
 
+variable "interval_failures" {
+  description = "Failures of one class in the trading intervals of an agent within the window."
+  type = object({
+    critical          = optional(number, 10)
+    warning           = optional(number, 3)
+    critical_recovery = optional(number, 5)
+    warning_recovery  = optional(number, 1)
+    window            = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.interval_failures.window))
+    error_message = "interval_failures: window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = var.interval_failures.critical > var.interval_failures.critical_recovery && var.interval_failures.critical_recovery >= var.interval_failures.warning && var.interval_failures.warning > var.interval_failures.warning_recovery
+    error_message = "interval_failures: critical, critical_recovery, warning, warning_recovery must fall in this sequence."
+  }
+}
+
 variable "position_mismatch" {
   description = "Markets whose reported position differs from the fills of an agent during the whole window."
   type = object({

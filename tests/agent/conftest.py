@@ -7,7 +7,7 @@ import pytest
 from ddtrace.trace import tracer
 
 from purpleflea_sdk.settings import read_environment
-from purpleflea_sdk.telemetry import metrics
+from purpleflea_sdk.telemetry import guard, metrics
 from purpleflea_sdk.telemetry.dogstatsd import Emitter, create_emitter
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
@@ -18,6 +18,14 @@ from support.receivers.trace_agent import TraceAgent
 @pytest.fixture(scope="session", autouse=True)
 def no_traces_from_the_tests_themselves() -> None:
     tracer.enabled = False
+
+
+@pytest.fixture(autouse=True)
+def strict_telemetry() -> Iterator[None]:
+    """Let a telemetry call with a defect fail the test, instead of being dropped as in production."""
+    guard.set_strict(strict=True)
+    yield
+    guard.set_strict(strict=False)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,8 @@ def send_everything() -> None:
     metrics.record_escrow_transaction("agent_b", "completed", Decimal(25))
     metrics.record_faucet_claim("claimed")
     metrics.record_risk_refusal("max_order")
+    metrics.record_fees("BTC-USD", Decimal("0.6"))
+    metrics.record_interval_failure("strategy")
     metrics.record_heartbeat()
 
 
@@ -193,7 +195,9 @@ def test_drops_of_a_missing_socket_are_counted_and_reported_later(
         orphan.send(contract.HEARTBEAT)
         sink.wait_for(contract.HEARTBEAT.name)
         orphan.report_drops()
-        point = sink.wait_for(contract.TELEMETRY_DROPPED.name)
+        point = sink.wait_for(
+            contract.TELEMETRY_DROPPED.name, lambda point: point.tag("signal") == "metrics"
+        )
         assert point.values[0] >= lost
         assert point.tag("signal") == "metrics"
         orphan.close()

@@ -204,7 +204,10 @@ def test_a_halted_agent_sends_no_money_and_can_cancel_escrows(running: Running) 
 def test_a_rejected_order_is_an_error_in_metric_span_and_log(running: Running) -> None:
     running.exchange.faults.reject = 1
     answer = running.post("/v1/trade", ORDER)
-    assert answer.json()["status"] == "rejected"
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "order_rejected"
+    assert "insufficient_funds" in answer.json()["detail"]
     counted = running.sink.wait_for(
         metrics.ORDER_EXECUTIONS.name, lambda point: point.tag("status") == "error"
     )

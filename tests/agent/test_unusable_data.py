@@ -45,7 +45,12 @@ POSITION = {
     "realized_pnl_usd": "2",
 }
 ODD_ROWS = ["null", "5", "[]", "{}", '"x"', '{"market": null, "size": "1"}', '{"market": ""}']
-ODD_NUMBERS = ["null", "NaN", "Infinity", '"NaN"', '"x"', "[]", "{}", "true"]
+ODD_NUMBERS = [
+    *("null", "NaN", "Infinity", '"NaN"', '"x"', "[]", "{}", "true"),
+    # Finite, but arithmetic with them fails, and so would the whole round.
+    *('"1e999999"', '"-1e999999"', '"1e-999999"', '"1e19"', '"1e-19"', "1e300"),
+    '"1.' + "1" * 61 + '"',
+]
 
 
 @pytest.fixture
@@ -164,6 +169,8 @@ class Fakes:
     is_known: bool = True
     is_confirmed: bool = True
     balance_usd: Decimal = Decimal(1000)
+    main_currency: str = "usdc"
+    problem: str | None = None
     portfolio: Portfolio = field(
         default_factory=lambda: Portfolio(
             positions=(
@@ -183,7 +190,7 @@ class Fakes:
     async def refresh(self) -> None:
         return
 
-    def consider(self, balance: Decimal) -> None:
+    def consider(self, balance: Decimal, currency: str) -> None:
         return
 
     async def candles(self, market: str, *, interval: str, limit: int) -> Candles:

@@ -35,6 +35,7 @@ def namespace(sandbox):
         "api": {"keySecretRef": {"name": "purpleflea-api-key"}, "endpoints": services},
         "trading": {"interval": "2s", "signalThreshold": "0"},
         "datadog": {"env": "sandbox", **CHECKS},
+        "storage": {"ephemeral": True},
     }
     sandbox.tools.apply(
         {

@@ -67,6 +67,7 @@ def namespace(sandbox):
         "trading": {"interval": "2s", "signalThreshold": "0"},
         "faucet": {"belowUsd": "1000000"},
         "datadog": {"env": "sandbox"},
+        "storage": {"ephemeral": True},
     }
     agent = {"apiVersion": "purpleflea.com/v1alpha1", "kind": "PurpleFleaAgent", "spec": spec}
     sandbox.tools.apply(

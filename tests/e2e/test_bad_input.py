@@ -39,6 +39,20 @@ def a_budget(budget, *, replicas=1, markets=("BTC-USD",), **datadog):
     return {"replicas": replicas, "markets": list(markets), "datadog": settings}
 
 
+def an_endpoint(url, **api):
+    return {"api": {"keySecretRef": {"name": "k"}, "endpoints": {"wallet": url}, **api}}
+
+
+INSIDE = (
+    *("wallet", "wallet:8080/base", "localhost", "127.0.0.1:80", "[::1]:8080", "a.b.svc"),
+    *("a.b.svc.cluster.local", "a.b.svc.cluster.local.:80/x"),
+)
+OUTSIDE = (
+    *("wallet.example.com", "10.0.0.7", "[fd00::1]", "2130706433", "127.1", "wallet.namespace"),
+    *("a.svc.example.com", "a.b.svc.cluster.locale", "a..svc"),
+)
+
+
 @pytest.fixture(scope="module")
 def namespace(sandbox):
     return sandbox.namespace("bad-input")
@@ -129,6 +143,9 @@ def namespace(sandbox):
         (a_budget(ONE_AGENT, markets=["BTC-USD", "ETH-USD"]), "would cost more custom metrics"),
         (a_budget(ONE_AGENT, check={"enabled": True}), "would cost more custom metrics"),
         ({"api": {"keySecretRef": {"name": "k"}, "dialect": "Public"}}, 'supported values: "Seed"'),
+        *((an_endpoint(f"http://{host}"), "api.allowInsecureEndpoints") for host in OUTSIDE),
+        ({"storage": {"ephemeral": True, "size": "1Gi"}}, "an ephemeral journal has no volume"),
+        ({"storage": {"ephemeral": True, "storageClassName": "fast"}}, "has no volume"),
     ],
 )
 def test_the_api_server_rejects_an_invalid_field_and_names_it(sandbox, namespace, changes, message):
@@ -152,6 +169,12 @@ def test_the_api_server_rejects_an_invalid_field_and_names_it(sandbox, namespace
         {"trading": {"flattenOnStop": True}, "pod": {"terminationGracePeriodSeconds": 20}},
         {"pod": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "1000m"}}}},
         {"pod": {"tolerations": [{"operator": "Exists", "effect": "NoExecute"}]}},
+        *(an_endpoint(f"http://{host}") for host in INSIDE),
+        *(an_endpoint(f"http://{host}", allowInsecureEndpoints=True) for host in OUTSIDE),
+        an_endpoint("https://wallet.example.com"),
+        {"storage": {"ephemeral": True, "whenDeleted": "Delete"}},
+        {"storage": {"ephemeral": False, "size": "1Gi"}},
+        {"storage": {}},
     ],
 )
 def test_the_api_server_accepts_values_at_the_limit_of_a_rule(sandbox, namespace, changes):
@@ -163,8 +186,13 @@ def test_storage_cannot_be_removed_from_an_agent(sandbox, namespace):
     command = ("apply", f"--namespace={namespace}", "--filename=-")
     sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0))
     sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0, storage={"size": "1Gi"}))
-    with pytest.raises(DemoError, match="storage cannot be removed"):
+    with pytest.raises(DemoError, match="only when the agent is created"):
         sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0))
+    remove = '--patch=[{"op": "remove", "path": "/spec/storage"}]'
+    with pytest.raises(DemoError, match="storage cannot be removed"):
+        sandbox.tools.kubectl(
+            "patch", f"--namespace={namespace}", "pfa/kept", "--type=json", remove
+        )
     sandbox.tools.kubectl("delete", f"--namespace={namespace}", "pfa/kept")
 
 

@@ -95,6 +95,7 @@ def extended(namespace, image):
             },
             "trading": {"interval": "2s"},
             "pod": {**pod, "minReadySeconds": 0},
+            "storage": {"ephemeral": True},
         },
     }
 

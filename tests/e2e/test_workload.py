@@ -37,7 +37,7 @@ def keeper(*, env, storage=None, **spec):
             "trading": {"interval": "2s", "signalThreshold": "0.0001", "mode": "Active"},
             "datadog": {"env": env},
             "pod": {"terminationGracePeriodSeconds": 20, "minReadySeconds": 0},
-            **({"storage": storage} if storage else {}),
+            "storage": storage or {"ephemeral": True},
             **spec,
         },
     }

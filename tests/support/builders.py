@@ -15,6 +15,8 @@ def a_spec(**changes: Any) -> MutableManifest:
         "strategy": "momentum",
         "markets": ["BTC-USD"],
         "api": {"keySecretRef": {"name": "purpleflea-api-key"}},
+        # Most tests are not about volumes, which would need claims on the fake API server.
+        "storage": {"ephemeral": True},
     }
     return {**spec, **changes}
 

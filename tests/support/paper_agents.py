@@ -8,9 +8,9 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Mapping
 
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_contract.status_report import StatusReport
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 from support.apiserver.kinds import Obj
 from support.apiserver.server import ApiServer
@@ -34,6 +34,8 @@ class PaperAgents:
         """True if no request ever gets a response."""
         self.undrained: set[str] = set()
         self.lost: dict[str, dict[str, int]] = {}
+        self.mismatches: dict[str, tuple[str, ...]] = {}
+        self.not_ready: dict[str, str] = {}
         self.undone: dict[str, str] = {}
         self.unable_to_flatten: set[str] = set()
         """Pods with an image that does not report the result of flatten."""
@@ -57,13 +59,24 @@ class PaperAgents:
             flattened = None
         return Acknowledgement(mode=mode, at_rest=at_rest, flattened=flattened, left_undone=left)
 
-    async def losses(self, address: str) -> Mapping[str, int]:
-        """Return the drop counters of the pod with this address."""
+    async def status(self, address: str) -> StatusReport:
+        """Return the drop counters and the mismatches of the pod with this address."""
         pod = self._pod(address)
         name = pod["metadata"]["name"] if pod else ""
         if pod is None or name in self.unresponsive:
             raise AgentUnreachableError("no response: TimeoutError")
-        return dict(self.lost.get(name, {}))
+        return StatusReport(
+            telemetry_dropped_by_signal=self.lost.get(name, {}),
+            position_mismatches=self.mismatches.get(name, ()),
+        )
+
+    async def not_ready_reason(self, address: str) -> str | None:
+        """Return why the pod with this address is not ready."""
+        pod = self._pod(address)
+        name = pod["metadata"]["name"] if pod else ""
+        if pod is None or name in self.unresponsive:
+            raise AgentUnreachableError("no response: TimeoutError")
+        return self.not_ready.get(name, "")
 
     def _pod(self, address: str) -> Obj | None:
         """Return the pod with this address; a scan of all pods for each request would be quadratic."""

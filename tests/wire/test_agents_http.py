@@ -23,7 +23,7 @@ async def serve():
 
     async def start(handler, connections=PROBE_CONNECTIONS):
         app = web.Application()
-        for path in ("/v1/control", "/v1/status"):
+        for path in ("/v1/control", "/v1/status", "/readyz"):
             app.router.add_get(path, handler)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -125,7 +125,9 @@ async def test_an_agent_reports_its_dropped_telemetry(serve):
         return web.json_response({"agent_id": "x", "telemetry_dropped_by_signal": lost})
 
     agents = await serve(handler)
-    assert await agents.losses("127.0.0.1") == {"metrics": 3, "traces": 0}
+    status = await agents.status("127.0.0.1")
+    assert status.telemetry_dropped_by_signal == {"metrics": 3, "traces": 0}
+    assert status.position_mismatches == ()
 
 
 async def test_an_agent_without_the_status_endpoint_has_no_losses(serve):
@@ -133,7 +135,8 @@ async def test_an_agent_without_the_status_endpoint_has_no_losses(serve):
         raise web.HTTPNotFound
 
     agents = await serve(handler)
-    assert await agents.losses("127.0.0.1") == {}
+    status = await agents.status("127.0.0.1")
+    assert status.telemetry_dropped_by_signal == {}
 
 
 async def test_negative_losses_are_an_error(serve):
@@ -142,4 +145,47 @@ async def test_negative_losses_are_an_error(serve):
 
     agents = await serve(handler)
     with pytest.raises(AgentUnreachableError, match="is invalid"):
-        await agents.losses("127.0.0.1")
+        await agents.status("127.0.0.1")
+
+
+async def test_an_agent_reports_mismatches_of_its_positions(serve):
+    async def handler(request):
+        body = {"telemetry_dropped_by_signal": {}, "position_mismatches": ["BTC-USD"]}
+        return web.json_response(body)
+
+    agents = await serve(handler)
+    assert (await agents.status("127.0.0.1")).position_mismatches == ("BTC-USD",)
+
+
+LONG = "x" * 4000
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, {"status": "ready"}, None),
+        (503, {"detail": "the trading service refuses the API key (401)"}, "the trading service"),
+        (503, {"status": "failed", "detail": "it returned"}, "it returned"),
+        (503, {"detail": "two\nlines\tand\u0007 a bell"}, "two lines and a bell"),
+        (503, {"detail": LONG}, "x" * 300),
+        (503, {}, ""),
+    ],
+    ids=["ready", "problem", "own agent", "control characters", "long", "no reason"],
+)
+async def test_an_agent_that_is_not_ready_reports_the_reason(serve, status, body, reason):
+    async def handler(request):
+        assert request.path == "/readyz"
+        return web.json_response(body, status=status)
+
+    found = await (await serve(handler)).not_ready_reason("127.0.0.1")
+    assert found == reason or (reason and found.startswith(reason))
+    assert found is None or len(found) <= 300
+
+
+@pytest.mark.parametrize("answer", ["<html>", '{"detail": 7}', "[]", '{"detail": "' + LONG * 2])
+async def test_a_reason_that_cannot_be_read_is_an_error(serve, answer):
+    async def handler(request):
+        return web.Response(text=answer, status=503)
+
+    with pytest.raises(AgentUnreachableError):
+        await (await serve(handler)).not_ready_reason("127.0.0.1")

@@ -187,8 +187,8 @@ VARIABLES = (
     ),
     Variable(
         name=DD_REMOTE_CONFIGURATION_ENABLED,
-        set="always to false",
-        meaning="Remote configuration of the tracer: Datadog's servers cannot change the process of an agent.",
+        set="always; true with spec.datadog.remoteConfiguration, else false",
+        meaning="Remote configuration of the tracer: whether Datadog's servers may change the process of an agent.",
     ),
 )
 
@@ -224,7 +224,8 @@ MOUNTS = (
     MountedFolder(
         path=DEFAULT_STATE_DIR,
         mounted="always",
-        meaning="Journal: a PersistentVolumeClaim with spec.storage, else an emptyDir with the lifetime of the pod.",
+        meaning="Journal: a PersistentVolumeClaim, or with spec.storage.ephemeral an emptyDir with the lifetime of the"
+        " pod.",
     ),
     MountedFolder(
         path=SOCKETS_DIR,

@@ -82,6 +82,30 @@ POSITION_MISMATCH = LogEvent(
     message="Reported position differs from the fills of the agent",
     attributes=("market", "reported_size", "own_size", "mismatch.status"),
 )
+FAUCET_CLAIMED = LogEvent(
+    name="faucet_claimed",
+    level="INFO",
+    message="Faucet claimed",
+    attributes=("claim_id", "amount_usd"),
+)
+FAUCET_CLAIM_FAILED = LogEvent(
+    name="faucet_claim_failed",
+    level="WARNING",
+    message="Faucet claim failed",
+    attributes=("faucet.status", "error.kind", "error.message"),
+)
+MARKET_SKIPPED = LogEvent(
+    name="market_skipped",
+    level="WARNING",
+    message="Market skipped",
+    attributes=("market", "error_type", "error.kind", "error.message"),
+)
+INTERVAL_FAILED = LogEvent(
+    name="interval_failed",
+    level="WARNING",
+    message="Trading interval not completed",
+    attributes=("error_type", "error.kind", "error.message"),
+)
 PEAK_RESET = LogEvent(
     name="peak_reset",
     level="WARNING",
@@ -98,5 +122,9 @@ EVENTS = (
     ORDER_FAILED,
     CONTROL_CHANGED,
     POSITION_MISMATCH,
+    FAUCET_CLAIMED,
+    FAUCET_CLAIM_FAILED,
+    MARKET_SKIPPED,
+    INTERVAL_FAILED,
     PEAK_RESET,
 )

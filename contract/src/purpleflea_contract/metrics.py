@@ -58,9 +58,19 @@ PNL = Metric(
     type=MetricType.GAUGE,
     unit="dollar",
     tags=(tags.MARKET, tags.REALIZED),
-    description="Current profit and loss of the market, separately for realized and unrealized.",
+    description="Current profit and loss of the market, separately for realized and unrealized. Realized is net of the"
+    " fees in agent.trade.fees_usd. Unrealized is before the fee of the order that closes the position.",
     emitted="after each trading interval and each fill",
     usual=2,  # realized and unrealized
+)
+FEES = Metric(
+    name="agent.trade.fees_usd",
+    type=MetricType.GAUGE,
+    unit="dollar",
+    tags=(tags.MARKET,),
+    description="Fees of all fills of the market since the journal of the agent began. The profit before fees is this"
+    " plus agent.trade.pnl_usd with realized:true.",
+    emitted="after each trading interval and each fill",
 )
 DRAWDOWN = Metric(
     name="agent.risk.max_drawdown_pct",
@@ -161,6 +171,15 @@ HEARTBEAT = Metric(
     description="Completed trading intervals. If it is missing, the agent has crashed, is stuck or cannot trade.",
     emitted="after each completed trading interval, also while halted; not if the exchange or the journal failed",
 )
+INTERVAL_FAILURES = Metric(
+    name="agent.interval.failures_total",
+    type=MetricType.COUNT,
+    unit="error",
+    tags=(tags.ERROR_TYPE,),
+    description="Failures in trading intervals, one per interval and class. If the failure concerns only some of the"
+    " markets, the interval is completed for the others and still sends a heartbeat.",
+    emitted="after each trading interval with a failure",
+)
 RISK_REFUSALS = Metric(
     name="agent.risk.refusals_total",
     type=MetricType.COUNT,
@@ -181,6 +200,7 @@ TELEMETRY_DROPPED = Metric(
 
 METRICS = (
     PNL,
+    FEES,
     DRAWDOWN,
     OPEN_POSITIONS,
     POSITION_MISMATCHES,
@@ -193,6 +213,7 @@ METRICS = (
     ESCROW_AMOUNT,
     FAUCET_CLAIMS,
     HEARTBEAT,
+    INTERVAL_FAILURES,
     RISK_REFUSALS,
     TELEMETRY_DROPPED,
 )

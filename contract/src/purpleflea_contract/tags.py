@@ -120,15 +120,29 @@ STATUS = Tag(
 )
 ERROR_TYPE = Tag(
     name="error_type",
-    description="Class of the failure; the full text is in the span and the log.",
-    values=("timeout", "connection", "rejected", "rate_limited", "upstream", OTHER),
+    description="Class of the failure; the full text is in the span and the log. The classes from api_key on concern"
+    " trading intervals only.",
+    values=(
+        "timeout",
+        "connection",
+        "rejected",
+        "rate_limited",
+        "upstream",
+        "api_key",
+        "journal",
+        "strategy",
+        "market_data",
+        OTHER,
+    ),
 )
 MODEL_VERSION = Tag(
     name="model_version",
     description="Version of the signal model.",
-    bound=1,
-    limited_by="spec.trading.modelVersion is one value",
+    bound=4,
+    limited_by="spec.trading.modelVersion is one value, and the code of a strategy may send three more",
 )
+DEFAULT_CURRENCY = "usdc"
+"""Currency of the wallet that pays for trades."""
 CURRENCY = Tag(
     name="currency",
     description="Currency of the balance, such as usdc.",

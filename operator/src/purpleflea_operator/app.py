@@ -336,7 +336,7 @@ class _Operator:
             restarts=targets.restarts,
             acknowledgements=lane.acknowledgements,
             nodes=targets.nodes,
-            telemetry_delivery=targets.telemetry.findings,
+            reports=targets.telemetry,
             on_agent_gone=informer.on_agent_gone,
             identity_holder=informer.identities.holder_other_than,
             on_explanation=self._queue.add,

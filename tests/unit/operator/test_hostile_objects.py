@@ -405,7 +405,7 @@ async def test_a_list_without_items_is_empty(body):
 
 async def test_a_pod_with_an_invalid_address_is_unreachable():
     with pytest.raises(AgentUnreachableError):
-        await HttpAgentClient(None).losses("a b/c\0")
+        await HttpAgentClient(None).status("a b/c\0")
 
 
 # Fuzz tests
@@ -499,10 +499,10 @@ class Objects:
 class Agents:
     """Agents that do not answer."""
 
-    async def losses(self, address):
+    async def status(self, address):
         raise AgentUnreachableError(address)
 
-    control = losses
+    control = not_ready_reason = status
 
 
 @pytest.fixture

@@ -263,6 +263,7 @@ class StatusAnswer(Body):
             "markets": ["BTC-USD"],
             "positions": [POSITION],
             "realized_pnl_usd": {"BTC-USD": "-3.25"},
+            "fees_usd": {"BTC-USD": "1.80"},
             "equity_usd": "10000.00",
             "peak_equity_usd": "10050.00",
             "drawdown_pct": "0.4975",
@@ -273,6 +274,8 @@ class StatusAnswer(Body):
             "escrows": {"released": 1},
             "telemetry_dropped": 0,
             "telemetry_dropped_by_signal": {"logs": 0, "metrics": 0, "traces": 0},
+            "position_mismatches": [],
+            "tag_values_replaced": {},
         }
     )
 
@@ -282,6 +285,9 @@ class StatusAnswer(Body):
     markets: tuple[str, ...]
     positions: tuple[PositionAnswer, ...]
     realized_pnl_usd: dict[str, Decimal]
+    """Realized profit by market, before fees."""
+    fees_usd: dict[str, Decimal]
+    """Fees of all fills by market, since the journal began."""
     equity_usd: Decimal
     peak_equity_usd: Decimal
     drawdown_pct: Decimal
@@ -298,6 +304,10 @@ class StatusAnswer(Body):
     """Packets, traces and log lines that could not be sent."""
     telemetry_dropped_by_signal: dict[str, int]
     """The same, for each of metrics, traces and logs."""
+    position_mismatches: tuple[str, ...]
+    """Markets whose reported position differs from the agent's own fills beyond fills in flight; they do not grow."""
+    tag_values_replaced: dict[str, tuple[str, ...]]
+    """Values of metric tags that were sent as `other`, because the tag has a bound (at most 10 of each tag)."""
 
 
 class HealthAnswer(Body):

@@ -24,6 +24,7 @@ METRICS_EXAMPLE = """\
 agent_positions_open_count{agent_id="momentum-0",market="btc-usd",strategy="momentum"} 1.0
 """
 MAX_OPEN_ORDERS = 50
+MAX_MISMATCHES = 64
 STALE_INTERVALS = 2
 STALENESS_MARGIN_S = 30.0
 """Time beyond STALE_INTERVALS after which the exchange counts as unreachable."""
@@ -86,15 +87,21 @@ def _not_ready_reason(agent: Application) -> str | None:
     if agent.loop.problem is not None:
         return agent.loop.problem
     interval = quantities.duration(agent.settings.trading.interval)
-    return staleness(agent.account.since_refresh_s, interval=interval)
+    account = agent.account
+    return staleness(account.since_refresh_s, interval=interval, problem=account.problem)
 
 
-def staleness(since_refresh_s: float | None, *, interval: timedelta) -> str | None:
-    """Describe an account that was last read too long ago (None: never); None if it is recent enough."""
+def staleness(
+    since_refresh_s: float | None, *, interval: timedelta, problem: str | None = None
+) -> str | None:
+    """Describe an account that was last read too long ago (None: never); None if it is recent enough.
+
+    `problem` is the cause. The text has no time, because the operator reports it in a condition.
+    """
     if since_refresh_s is None:
-        return "the exchange was not reached yet"
+        return problem or "the exchange was not reached yet"
     if since_refresh_s > STALE_INTERVALS * interval.total_seconds() + STALENESS_MARGIN_S:
-        return f"the account could not be read from the exchange for {since_refresh_s:.0f} s"
+        return problem or "the trading interval takes too long, so the account is out of date"
     return None
 
 
@@ -121,6 +128,7 @@ async def _status(agent: Application) -> StatusAnswer:
         markets=agent.settings.markets,
         positions=positions,
         realized_pnl_usd=account.realized_pnl,
+        fees_usd=dict(account.fees_usd),
         equity_usd=account.portfolio.equity_usd,
         peak_equity_usd=account.peak_equity_usd,
         drawdown_pct=round(account.drawdown_pct, 4),
@@ -131,4 +139,8 @@ async def _status(agent: Application) -> StatusAnswer:
         escrows=await agent.journal.escrow_counts(),
         telemetry_dropped=sum(dropped.values()),
         telemetry_dropped_by_signal=dropped,
+        position_mismatches=tuple(sorted(account.mismatched_markets))[:MAX_MISMATCHES],
+        tag_values_replaced={
+            name: tuple(values) for name, values in metrics.emitter().replaced_values.items()
+        },
     )

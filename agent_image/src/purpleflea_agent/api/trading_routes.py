@@ -15,7 +15,7 @@ from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, T
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.api.token import token_check
 from purpleflea_agent.application import Application
-from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest, OrderStatus
 from purpleflea_agent.trading.market_data import PriceBounds, candles_problem
 from purpleflea_contract import quantities
 
@@ -26,6 +26,8 @@ EscrowId = Annotated[str, Path(pattern="^[A-Za-z0-9._-]+$", max_length=128)]
 
 
 MAX_REMEMBERED = 1000
+FAILED_ESCROW = ("failed", "refused", "rejected")
+"""States of an escrow in which no money was moved as requested."""
 
 
 class RecentAnswers:
@@ -60,6 +62,8 @@ def router(agent: Application) -> APIRouter:
     async def trade(body: TradeBody, idempotency_key: IdempotencyKey = None) -> TradeAnswer:
         """Send an order, within the limits of spec.risk."""
         order = await _trade(agent, body, idempotency_key)
+        if order.status is OrderStatus.REJECTED:
+            raise Problem(422, "order_rejected", _rejection(order))
         return _trade_answer(order, answers.complete(order.idempotency_key, order.extra))
 
     @routes.post("/escrow/create", status_code=201)
@@ -125,6 +129,14 @@ async def _trade(agent: Application, body: TradeBody, idempotency_key: str | Non
     return await agent.orders.place(request, reference_price=closes[-1])
 
 
+def _rejection(order: Order) -> str:
+    reason = order.reject_reason or "no reason given"
+    return (
+        f"the exchange rejected the order {order.order_id}: {reason};"
+        f" a new attempt needs another Idempotency-Key than {order.idempotency_key}"
+    )
+
+
 def _trade_answer(order: Order, extra: Mapping[str, object]) -> TradeAnswer:
     return TradeAnswer.of(
         extra,
@@ -146,6 +158,9 @@ def _trade_answer(order: Order, extra: Mapping[str, object]) -> TradeAnswer:
 def _escrow_answer(
     escrow: Escrow, extra: Mapping[str, object], idempotency_key: str | None = None
 ) -> EscrowAnswer:
+    if escrow.status in FAILED_ESCROW:
+        detail = f"the exchange reports the escrow {escrow.escrow_id} as {escrow.status}"
+        raise Problem(422, "escrow_failed", detail)
     return EscrowAnswer.of(
         extra,
         escrow_id=escrow.escrow_id,

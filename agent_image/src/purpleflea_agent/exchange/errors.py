@@ -2,6 +2,7 @@
 
 ExchangeError
 |- NeverSent        the request was not sent: it had no effect
+|  `- NoApiKey      there is no key to send
 |- Refused          the exchange itself refused the request: it had no effect
 `- OutcomeUnknown   the request was sent, and the exchange itself sent no usable answer: it may have had an effect;
                     look it up, and do not send it again
@@ -43,6 +44,10 @@ class NeverSent(ExchangeError):  # noqa: N818 - the name states the meaning
     def was_before_any_effect(self) -> bool:
         """True: nothing left the process."""
         return True
+
+
+class NoApiKey(NeverSent):
+    """The file of the API key is missing or empty."""
 
 
 class Refused(ExchangeError):  # noqa: N818 - the name states the meaning

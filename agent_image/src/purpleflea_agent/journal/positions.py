@@ -7,7 +7,7 @@ transactions and its thread.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 
@@ -35,6 +35,8 @@ class Reconciliation:
     realized: dict[str, Decimal]
     unknown: frozenset[str] = frozenset()
     """Markets whose reported size is unknown; their positions are by our own fills."""
+    fees: Mapping[str, Decimal] = field(default_factory=dict)
+    """Fees of all fills, by market."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ synchronous and from one thread at a time; the event loop uses journal.Journal.
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from purpleflea_agent.journal import daily_stats, migrations
 from purpleflea_agent.journal.cash_flows import CashFlowTable
 from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
+from purpleflea_agent.journal.fees import FeeTable
 from purpleflea_agent.journal.key_values import KeyValueTable
 from purpleflea_agent.journal.order_times import OrderTimes
 from purpleflea_agent.journal.orders import OrderTable
@@ -66,6 +68,7 @@ class JournalStore:
         self.order_times = OrderTimes(self.key_values)
         self.cash_flows = CashFlowTable(self._database, self.key_values)
         self.daily_stats = DailyStatsTable(self._database)
+        self.fees = FeeTable(self._database)
 
     def write(self, request: OrderRequest, now: float, monotonic: float) -> None:
         """Write an order to disk before it is sent."""
@@ -80,6 +83,8 @@ class JournalStore:
             before = self.orders.entry(order.idempotency_key)
             known = before.order if before else None
             profit = order.realized_pnl_usd - (known.realized_pnl_usd if known else ZERO)
+            fee = order.fee_usd - (known.fee_usd if known else ZERO)
+            self.fees.add(order.market, fee)
             filled = order.filled_size - (known.filled_size if known else ZERO)
             self.positions.add_fill(
                 order.market, filled if order.side == "buy" else -filled, profit
@@ -92,7 +97,7 @@ class JournalStore:
                 {
                     daily_stats.FILLED: int(is_changed and order.status is OrderStatus.FILLED),
                     daily_stats.FAILED: int(is_changed and order.status is OrderStatus.REJECTED),
-                    daily_stats.FEES: order.fee_usd - (known.fee_usd if known else ZERO),
+                    daily_stats.FEES: fee,
                     daily_stats.REALIZED: profit,
                 },
             )
@@ -113,9 +118,10 @@ class JournalStore:
     def reconcile(
         self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
     ) -> Reconciliation:
-        """Combine the positions that the exchange reports with our own fills."""
+        """Combine the positions that the exchange reports with our own fills, and add the fees."""
         with self._transaction():
-            return self.positions.reconcile(reported, unreadable)
+            reconciliation = self.positions.reconcile(reported, unreadable)
+            return replace(reconciliation, fees=self.fees.totals())
 
     def accept_reported(self, market: str, size: Decimal) -> bool:
         """Accept the size that the exchange reports; False if an unfinished order of the market may explain it."""

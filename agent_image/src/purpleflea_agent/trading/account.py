@@ -7,10 +7,12 @@ and keeps the peak of the equity. It sends no orders.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from purpleflea_agent.exchange.diagnosis import Service, problem_of
+from purpleflea_agent.exchange.errors import ExchangeError
 from purpleflea_agent.exchange.port import Balance, Exchange, Portfolio
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition, UnreadableRows
@@ -18,7 +20,7 @@ from purpleflea_agent.trading import position_discrepancies, risk
 from purpleflea_agent.trading.exposure import of_market, position_range
 from purpleflea_agent.trading.first_reports import FirstReports
 from purpleflea_agent.trading.market_data import price_problem
-from purpleflea_contract import spans
+from purpleflea_contract import spans, tags
 from purpleflea_sdk.telemetry import logs, metrics, tracing
 
 FRESH_FOR_S = 2.0
@@ -57,6 +59,8 @@ class Account:
         self._is_low = False
         self._unreadable = ALL_READ
         self._reconciliation = Reconciliation(positions={}, realized={})
+        self.problem: str | None = None
+        """Why the account could not be read at the last attempt, and the remedy; None if it was read."""
         self.portfolio = Portfolio(positions=(), equity_usd=Decimal(0))
         self.balances: tuple[Balance, ...] = ()
         self._last_values: dict[str, Decimal] = {}
@@ -91,6 +95,17 @@ class Account:
     def known_balance_usd(self) -> Decimal:
         """The part of the balance that could be read."""
         return sum((item.usd_value for item in self.balances if item.is_known), Decimal(0))
+
+    @property
+    def main_currency(self) -> str:
+        """Currency with the largest balance, as in the tag of its metric; an alert on the whole balance names it."""
+        largest = max(self.balances, key=lambda item: (item.usd_value, item.currency), default=None)
+        return tags.DEFAULT_CURRENCY if largest is None else largest.currency.lower()
+
+    @property
+    def fees_usd(self) -> Mapping[str, Decimal]:
+        """Fees of all fills in the journal, by market. `realized_pnl` is before them."""
+        return self._reconciliation.fees
 
     @property
     def unknown_markets(self) -> frozenset[str]:
@@ -130,11 +145,31 @@ class Account:
         return self._mark_prices.get(market)
 
     async def refresh(self) -> None:
-        """Read balances and positions and record them."""
+        """Read balances and positions and record them; `problem` describes a failure."""
         fills = self._fills
-        await asyncio.gather(self.refresh_balances(), self.refresh_portfolio())
+        failures = await asyncio.gather(
+            self._naming("trading", self.refresh_portfolio()),
+            self._naming("wallet", self.refresh_balances()),
+        )
+        # If both services fail, always the same one is reported, because the text becomes a condition.
+        for problem, error in failures:
+            if error is not None:
+                self.problem = problem
+                raise error
+        self.problem = None
         self._refreshed_at = self._monotonic()
         self._fills_at_refresh = fills
+
+    @staticmethod
+    async def _naming(
+        service: Service, work: Coroutine[None, None, None]
+    ) -> tuple[str | None, ExchangeError | None]:
+        """Do the work; return the description of an error of the exchange, and the error."""
+        try:
+            await work
+        except ExchangeError as error:
+            return problem_of(error, service), error
+        return None, None
 
     def invalidate(self) -> None:
         """Mark the account as changed by a fill. A report that is being read at this moment is old too."""
@@ -157,7 +192,7 @@ class Account:
                 metrics.record_wallet_balance(balance.currency, balance.usd_value)
         is_low = self.balance_usd < self._threshold
         if is_low and not self._is_low:
-            logs.log_balance_alert("USD", self.balance_usd, self._threshold)
+            logs.log_balance_alert(self.main_currency, self.balance_usd, self._threshold)
         self._is_low = is_low
 
     async def refresh_portfolio(self) -> None:
@@ -200,8 +235,10 @@ class Account:
             metrics.record_open_positions(market, int(is_open))
             unrealized = position.unrealized_pnl_usd if position else Decimal(0)
             realized = self.realized_pnl.get(market, Decimal(0))
+            fees = self.fees_usd.get(market, Decimal(0))
             metrics.record_pnl(market, unrealized, realized=False)
-            metrics.record_pnl(market, realized, realized=True)
+            metrics.record_pnl(market, realized - fees, realized=True)
+            metrics.record_fees(market, fees)
         self._former_markets = former
         metrics.record_position_mismatches(len(self.mismatched_markets))
 
@@ -322,5 +359,5 @@ class Account:
 
 def _by_currency(balances: Sequence[Balance]) -> dict[str, Decimal]:
     """Return the span tags of single balances. A currency whose name is not a valid tag is only in the sum."""
-    tags = {f"balance_{item.currency}_usd": item.usd_value for item in balances}
-    return {tag: value for tag, value in tags.items() if spans.WALLET_BALANCE_FETCH.takes(tag)}
+    values = {f"balance_{item.currency}_usd": item.usd_value for item in balances}
+    return {tag: value for tag, value in values.items() if spans.WALLET_BALANCE_FETCH.takes(tag)}

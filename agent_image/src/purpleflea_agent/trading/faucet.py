@@ -15,7 +15,7 @@ from decimal import Decimal
 from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
-from purpleflea_contract import spans
+from purpleflea_contract import spans, tags
 from purpleflea_contract.settings import Faucet
 from purpleflea_sdk.control import ControlFile, SendBlocked
 from purpleflea_sdk.telemetry import logs, metrics, tracing
@@ -51,8 +51,11 @@ class FaucetClient:
         self._clock = clock
         self._claim_task: asyncio.Task[None] | None = None
 
-    def consider(self, balance_usd: Decimal) -> None:
-        """Start a claim in the background if the balance is low and no claim is running; return at once."""
+    def consider(self, balance_usd: Decimal, currency: str = tags.DEFAULT_CURRENCY) -> None:
+        """Start a claim in the background if the balance is low and no claim is running; return at once.
+
+        `currency` is the largest part of the balance, for the log.
+        """
         is_idle = self._claim_task is None or self._claim_task.done()
         if (
             self._is_enabled
@@ -61,7 +64,7 @@ class FaucetClient:
             and not self._control.is_stopped
         ):
             self._claim_task = asyncio.create_task(
-                self._claim_if_due(balance_usd),
+                self._claim_if_due(balance_usd, currency),
                 name="faucet",
                 context=contextvars.Context(),  # a separate trace, so that the interval's trace can end before
             )
@@ -77,13 +80,13 @@ class FaucetClient:
             self._claim_task.cancel()
             await self.finish()
 
-    async def _claim_if_due(self, balance_usd: Decimal) -> None:
+    async def _claim_if_due(self, balance_usd: Decimal, currency: str) -> None:
         try:
             if not await self._is_due():
                 return
             await self._pause(PAUSE_AFTER_FAILURE_S)
             with self._journal.awaiting_credit():
-                pause_s = await self._claim(balance_usd)
+                pause_s = await self._claim(balance_usd, currency)
             await self._pause(pause_s)
         except SendBlocked as blocked:
             logger.info("No faucet claim", extra={"reason": blocked.reason})
@@ -93,26 +96,23 @@ class FaucetClient:
                 extra={"error.message": str(error)},
             )
 
-    async def _claim(self, balance_usd: Decimal) -> float:
+    async def _claim(self, balance_usd: Decimal, currency: str) -> float:
         """Send a claim; return the seconds until the next claim may be sent."""
         with tracing.span(spans.FAUCET_CLAIM) as span:
-            logs.log_balance_alert("USD", balance_usd, self._below_usd)
+            logs.log_balance_alert(currency, balance_usd, self._below_usd)
             try:
                 with self._control.sending(lambda: self._control.claim_block_reason):
                     claim = await self._exchange.claim_faucet()
             except ExchangeError as error:
                 span.fail(error)
-                refused = isinstance(error, Refused)
-                metrics.record_faucet_claim("refused" if refused else "failed")
-                logger.warning(
-                    "Faucet claim refused" if refused else "Faucet claim failed",
-                    extra={"error.kind": type(error).__name__, "error.message": str(error)},
-                )
+                status = "refused" if isinstance(error, Refused) else "failed"
+                metrics.record_faucet_claim(status)
+                logs.log_faucet_failure(status, error)
                 return _pause_after(error)
             await self._journal.credit(claim)
             span.set(amount_usd=claim.credited_usd)
         metrics.record_faucet_claim("claimed")
-        logger.info("Faucet claimed", extra={"amount_usd": claim.credited_usd})
+        logs.log_faucet_claim(claim.claim_id, claim.credited_usd)
         return PAUSE_AFTER_CLAIM_S
 
     async def _is_due(self) -> bool:

@@ -20,6 +20,7 @@ from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.faucet import FaucetClient
+from purpleflea_agent.trading.interval_failures import failure_class
 from purpleflea_agent.trading.market_data import (
     MARKET_DATA,
     PriceBounds,
@@ -38,6 +39,9 @@ from purpleflea_sdk.telemetry.tracing import ActiveSpan
 CANDLES = 50
 RETRY_INTERVAL = timedelta(seconds=1)
 """Interval until the exchange was reached once and its first reports are confirmed, so that trading starts soon."""
+RETRY_LIMIT = timedelta(seconds=15)
+"""Longest interval between two attempts to read an account that cannot be read, unless the trading interval is longer.
+A wrong API key or address does not correct itself, and a service that is down must not be flooded."""
 
 logger = logging.getLogger("purpleflea.trading")
 
@@ -69,6 +73,7 @@ class TradingLoop:
         self._price_bounds = PriceBounds.of(settings.trading)
         self._stopping = asyncio.Event()
         self._is_running = False
+        self._failures: set[str] = set()
         self._sizing = Sizing(
             order_size=quantities.decimal(settings.trading.order_size),
             signal_threshold=quantities.decimal(settings.trading.signal_threshold),
@@ -99,32 +104,40 @@ class TradingLoop:
     async def run(self) -> None:
         """Trade until stopped."""
         self._is_running = True
+        unread_in_a_row = 0
         try:
             while not self._stopping.is_set():
                 started = self._monotonic()
                 await self.trade_once()
                 spent = timedelta(seconds=self._monotonic() - started)
-                is_ready = self._account.is_known and self._account.is_confirmed
-                period = self._interval if is_ready else RETRY_INTERVAL
-                await self._pause(period - spent)
+                unread_in_a_row = 0 if self._account.problem is None else unread_in_a_row + 1
+                await self._pause(self._period(unread_in_a_row) - spent)
         finally:
             self._is_running = False
+
+    def _period(self, unread_in_a_row: int) -> timedelta:
+        """Return the time between the starts of two intervals; it grows while the account cannot be read."""
+        is_ready = self._account.is_known and self._account.is_confirmed
+        factor: int = 2 ** min(unread_in_a_row, 10)
+        backoff = min(RETRY_INTERVAL * factor, RETRY_LIMIT)
+        return max(self._interval, backoff) if is_ready else backoff
 
     async def trade_once(self) -> None:
         """Trade one interval over all markets; only a completed interval sends a heartbeat."""
         is_completed = False
+        self._failures.clear()
         with tracing.span(spans.INTERVAL) as span:
             try:
                 is_completed = await self._trade(span)
             except (ExchangeError, JournalError) as error:
                 span.fail(error)
-                logger.warning(
-                    "Trading interval not completed",
-                    extra={"error.kind": type(error).__name__, "error.message": str(error)},
-                )
+                logs.log_interval_failed(self._add_failure(error), error)
             except Exception as error:  # a defect must not end the agent
                 span.fail(error)
+                self._add_failure(error)
                 logger.exception("Trading interval failed")
+        for error_type in sorted(self._failures):
+            metrics.record_interval_failure(error_type)
         if is_completed:
             metrics.record_heartbeat()
         else:
@@ -136,7 +149,7 @@ class TradingLoop:
         A fault of one market never keeps another market from being traded.
         """
         await self._account.refresh()
-        self._faucet.consider(self._account.balance_usd)
+        self._faucet.consider(self._account.balance_usd, self._account.main_currency)
         if not self._account.is_confirmed:
             return False
         skipped = 0
@@ -149,17 +162,23 @@ class TradingLoop:
                 skipped += 1
                 if isinstance(error, UnusableMarketData):
                     metrics.record_risk_refusal(MARKET_DATA)
-                logger.warning(
-                    "Market skipped",
-                    extra={"market": market, "error.message": str(error)},
-                )
+                logs.log_market_skipped(market, self._add_failure(error), error)
             except JournalError:
                 raise  # concerns every market
             except Exception as error:  # a defect in a strategy concerns its market only
                 skipped += 1
                 span.fail(error)
-                logger.exception("Trading interval failed", extra={"market": market})
+                error_type = self._add_failure(error, in_market=True)
+                logger.exception(
+                    "Trading interval failed", extra={"market": market, "error_type": error_type}
+                )
         return skipped < len(self._settings.markets)
+
+    def _add_failure(self, error: Exception, *, in_market: bool = False) -> str:
+        """Remember the class of a failure in this interval, and return it."""
+        error_type = failure_class(error, in_market=in_market)
+        self._failures.add(error_type)
+        return error_type
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading

@@ -5,7 +5,6 @@ Agents are not trusted: a response may be slow, too long or invalid. The module 
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,12 +15,13 @@ from yarl import URL
 from purpleflea_contract import environment as env
 from purpleflea_contract import routes
 from purpleflea_contract.control import Acknowledgement
-from purpleflea_contract.losses import Losses
+from purpleflea_contract.status_report import MAX_REASON, ReadinessReport, StatusReport
 from purpleflea_operator import bounded_body, timings
 from purpleflea_operator.agent_client.protocol import (
     AgentClient,
     AgentUnreachableError,
     EndpointNotSupportedError,
+    ReadyError,
 )
 
 TIMEOUT = aiohttp.ClientTimeout(total=timings.AGENT_REQUEST_TIMEOUT_S)
@@ -66,15 +66,25 @@ class HttpAgentClient:
         """Return the acknowledgement of the trading mode by the agent at this IP address."""
         return await self._get(address, routes.CONTROL.path, Acknowledgement)
 
-    async def losses(self, address: str) -> Mapping[str, int]:
-        """Return the dropped telemetry items by signal. An agent without the endpoint has no entries."""
+    async def status(self, address: str) -> StatusReport:
+        """Return the status of an agent. An agent without the endpoint reports nothing."""
         try:
-            status = await self._get(address, routes.STATUS.path, Losses)
+            return await self._get(address, routes.STATUS.path, StatusReport)
         except EndpointNotSupportedError:
-            return {}
-        return status.telemetry_dropped_by_signal
+            return StatusReport(telemetry_dropped_by_signal={})
 
-    async def _get(self, address: str, path: str, model: type[Body]) -> Body:
+    async def not_ready_reason(self, address: str) -> str | None:
+        """Return why the agent is not ready, in one line; None if it is ready, empty if it gives no reason."""
+        try:
+            report = await self._get(address, routes.READY.path, ReadinessReport, expected=503)
+        except ReadyError:
+            return None
+        line = " ".join(report.detail.split())
+        return "".join(char for char in line if char.isprintable())[:MAX_REASON]
+
+    async def _get(
+        self, address: str, path: str, model: type[Body], *, expected: int = 200
+    ) -> Body:
         try:
             url = URL.build(scheme="http", host=address, port=self._port, path=path)
         except ValueError as error:
@@ -87,7 +97,9 @@ class HttpAgentClient:
                 body = await bounded_body.read(response, BODY_LIMIT)
                 if response.status == 404:
                     raise EndpointNotSupportedError(f"the agent has no endpoint {path}")
-                if response.status != 200:
+                if response.status == 200 != expected:
+                    raise ReadyError("the agent is ready")
+                if response.status != expected:
                     raise AgentUnreachableError(
                         f"the agent responded with status {response.status}"
                     )

@@ -20,8 +20,9 @@ from purpleflea_contract.settings import (
 )
 from purpleflea_operator.api.cel_rules import spec_rules
 from purpleflea_operator.api.datadog import Datadog
+from purpleflea_operator.api.endpoint_urls import endpoints_rule
 from purpleflea_operator.api.pod import Image, Network, Pod, Storage
-from purpleflea_operator.api.types import DataKey, DnsName
+from purpleflea_operator.api.types import DataKey, DnsName, rules
 
 
 class SecretKeyRef(SpecModel):
@@ -41,6 +42,12 @@ class Api(ApiSettings):
     token_secret_ref: DnsName | None = None
     """Name of a Secret whose key `token` is the bearer token of the agents' own endpoints that move money. If it is not
     set, these endpoints are closed."""
+    allow_insecure_endpoints: bool = False
+    """If true, endpoints may be http:// URLs outside the cluster (default false). They send the API key and the orders
+    unencrypted. Without this field, http:// is allowed only for names without a dot, for names that end in .svc or
+    .svc.cluster.local, and for loopback addresses."""
+
+    model_config = rules(endpoints_rule())
 
 
 class Trading(TradingSettings):

@@ -32,6 +32,7 @@ class ConditionType(StrEnum):
     DUPLICATE_IDENTITY = "DuplicateIdentity"
     STORAGE_READY = "StorageReady"
     WITHIN_BUDGET = "WithinBudget"
+    POSITIONS_CONSISTENT = "PositionsConsistent"
 
 
 ConditionStatus = Literal["True", "False", "Unknown"]

@@ -55,6 +55,11 @@ def _is_set(path: str) -> str:
     return f"({' && '.join(f'has(self.{parent})' for parent in parents)})"
 
 
+def _is_true(path: str) -> str:
+    """Return the expression for a flag that is set and true. Its default is false."""
+    return f"({_is_set(path)} && self.{path})"
+
+
 def _within_budget(spec: _Spec) -> dict[str, JsonValue]:
     """Return the rule for the budget of custom metrics. The operator makes the same estimate in `metrics_budget`."""
     markets = "size(self.markets)"
@@ -143,8 +148,15 @@ def spec_rules(model: type[BaseModel]) -> list[JsonValue]:
         rule(
             "!has(oldSelf.storage) || has(self.storage)",
             "storage cannot be removed, because the journals on its volumes record orders whose outcome is still "
-            "open; to run without storage, delete the agent and create it again",
+            "open; to run without storage, delete the agent and create it again with storage.ephemeral: true",
             fieldPath=".storage",
+        ),
+        rule(
+            f"!has(oldSelf.storage) || !{_is_set('storage')} || !{_is_true('storage.ephemeral')} || "
+            "(has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)",
+            "storage.ephemeral can be set only when the agent is created, because the journals on the volumes record "
+            "orders whose outcome is still open; delete the agent and create it again",
+            fieldPath=".storage.ephemeral",
         ),
         within_limits(
             spec.value("pod.resources.requests"),

@@ -29,6 +29,7 @@ MEANINGS = {
 _EFFECTS = {
     "replicas": Effect.SCALE,
     "trading.mode": Effect.CONTROL,
+    "api.allowInsecureEndpoints": Effect.REPORT,
     "datadog.duplicateIdentity": Effect.REPORT,
     "network": Effect.NONE,
     "pod.serviceAccount.annotations": Effect.NONE,
@@ -36,11 +37,12 @@ _EFFECTS = {
     "datadog.customMetricsBudget": Effect.REPORT,
     "datadog.budgetPolicy": Effect.REPORT,
     "storage": Effect.RECREATE,
+    "storage.ephemeral": Effect.RESTART,
     "storage.whenDeleted": Effect.NONE,
     "storage.whenScaled": Effect.NONE,
 }
 
-WITHOUT_RESTART = tuple(_EFFECTS)
+WITHOUT_RESTART = tuple(path for path, item in _EFFECTS.items() if item is not Effect.RESTART)
 """Paths of the fields whose change restarts no agent."""
 
 

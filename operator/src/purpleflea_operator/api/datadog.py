@@ -86,6 +86,10 @@ class Datadog(SpecModel):
     """Traces and profiles of the agents."""
     logs: Logs = Logs()
     """Collection of the agents' logs."""
+    remote_configuration: bool = False
+    """If true, Datadog's servers may change the configuration of the agents' tracer, and add the probes of Dynamic
+    Instrumentation to their code (default false). A client that controls the node agent or the Datadog account can then
+    read the memory of the agents, also the API key."""
     legacy_histograms: bool = False
     """If true, latencies and amounts are sent as histograms instead of distributions, for older dashboards (default
     false). A histogram has percentiles per host only, and other names, such as agent.order.latency_ms.95percentile."""

@@ -52,9 +52,14 @@ class Image(SpecModel):
 
 
 class Storage(SpecModel):
-    """The volume of the trade journal. If it is not set, the journal is lost when its pod leaves the node. Storage can
-    be added to a running agent, but it cannot be removed again."""
+    """The volume of the trade journal. If it is not set, each identity has a volume with the defaults below. An agent
+    that an earlier version of the operator created without storage keeps its journal in the pod until storage is set;
+    the value {} is sufficient. Storage can be added to a running agent, but it cannot be removed again."""
 
+    ephemeral: bool = False
+    """If true, the journal is in the pod and is lost when the pod leaves its node (default false). It then forgets open
+    orders, fills and the peak of the equity. It must be set when the agent is created, and it excludes size and
+    storageClassName."""
     size: Quantity = "1Gi"
     """Size of the volume claim of each identity (default 1Gi)."""
     storage_class_name: DnsName | None = None
@@ -65,6 +70,14 @@ class Storage(SpecModel):
     when_scaled: Literal["Retain", "Delete"] = "Retain"
     """Action on the volume claim of an identity that scaling down removes (default Retain). Retain keeps the claim, and
     the identity gets it back when it is added again. Delete deletes it."""
+
+    model_config = rules(
+        rule(
+            "!has(self.ephemeral) || !self.ephemeral || (!has(self.size) && !has(self.storageClassName))",
+            "an ephemeral journal has no volume; remove size and storageClassName, or set ephemeral to false",
+            fieldPath=".ephemeral",
+        )
+    )
 
 
 class PodSecurityContext(SpecModel):

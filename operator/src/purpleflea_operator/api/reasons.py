@@ -59,6 +59,7 @@ class Reason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     UNSCHEDULABLE = "Unschedulable"
     VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    NOT_READY = "NotReady"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     APPLY_FAILED = "ApplyFailed"
     NAME_TAKEN = "NameTaken"
@@ -117,6 +118,8 @@ class Reason(StrEnum):
 
     # StorageReady
     EPHEMERAL = "Ephemeral"
+    VOLUMES_KEPT = "VolumesKept"
+    NO_STORAGE_CLASS = "NoStorageClass"
     EXPANDING = "Expanding"
     EXPANSION_REFUSED = "ExpansionRefused"
     CANNOT_SHRINK = "CannotShrink"
@@ -125,6 +128,10 @@ class Reason(StrEnum):
     # WithinBudget
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_EXCEEDED = "BudgetExceeded"
+
+    # PositionsConsistent
+    POSITIONS_DIFFER = "PositionsDiffer"
+    POSITIONS_AGREE = "PositionsAgree"
 
     # KeysValid of an observability resource
     NOT_CHECKED = "NotChecked"

@@ -257,6 +257,22 @@ class DroppedTelemetry(MonitorThresholds):
     """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
+class IntervalFailures(MonitorThresholds):
+    """Failures of one class in the trading intervals of an agent within the window."""
+
+    critical: Level = 10
+    """Failures within the window above which the monitor alerts."""
+    critical_recovery: Level = 5
+    """Failures within the window below which the alert recovers."""
+    warning: Level = 3
+    """Failures within the window above which the monitor warns."""
+    warning_recovery: Level = 1
+    """Failures within the window below which the warning recovers."""
+    window: Window = "10m"
+    """Evaluation window in minutes or hours, such as 10m or 1h. The default levels are for trading intervals of up to
+    half a minute."""
+
+
 class PositionMismatch(MonitorThresholds):
     """Markets whose reported position differs from the fills of an agent during the whole window."""
 
@@ -294,6 +310,7 @@ class Thresholds(SpecModel):
     escrow_failures: EscrowFailures = EscrowFailures()
     heartbeat: Heartbeat = Heartbeat()
     dropped_telemetry: DroppedTelemetry = DroppedTelemetry()
+    interval_failures: IntervalFailures = IntervalFailures()
     position_mismatch: PositionMismatch = PositionMismatch()
     halted: Halted = Halted()
     operator_silent: OperatorSilent = OperatorSilent()

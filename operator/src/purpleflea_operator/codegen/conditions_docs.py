@@ -98,11 +98,19 @@ Other tags do not help, because monitors and dashboards group by these tags. The
 neither runs, the older resource gets it. For this condition, True indicates a problem.
 """,
     ConditionType.STORAGE_READY: """\
+Each identity has a volume unless `spec.storage.ephemeral` is true. An agent that an earlier version of the operator
+created without `spec.storage` keeps its journal in the pod until `spec.storage` is set.
+
 If the size or the class changes, the operator recreates the StatefulSet without its pods, which keep running. Adding a
 volume replaces the pods, one at a time, and each agent starts with an empty journal. A volume cannot be removed again.
 """,
     ConditionType.WITHIN_BUDGET: """\
 The condition exists only if `spec.datadog.customMetricsBudget` is set.
+""",
+    ConditionType.POSITIONS_CONSISTENT: """\
+The condition exists since the first mismatch of a position. The operator reads it from `/v1/status` of each agent every
+five minutes, and every minute while there is a mismatch. The metric `agent.positions.mismatch_count` and the log event
+`position_mismatch` report it at once.
 """,
 }
 

@@ -46,7 +46,7 @@ def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
     return [
         *_unified_service_tags(),
         *_origin(),
-        *local_configuration(),
+        *local_configuration(is_remote=agent.spec.datadog.remote_configuration),
         *receivers(connection),
         *_features(agent, connection),
     ]
@@ -122,14 +122,14 @@ def _origin() -> list[MutableManifest]:
     ]
 
 
-def local_configuration() -> list[MutableManifest]:
-    """Return the variable that turns off the tracer's remote configuration, for every container that uses Datadog.
+def local_configuration(*, is_remote: bool = False) -> list[MutableManifest]:
+    """Return the variable that turns the tracer's remote configuration off or on, for a container that uses Datadog.
 
     Remote configuration lets Datadog's servers change sampling, instrumentation and security features of a running
-    process. An agent trades with real money, so only its spec may change it. The variable is also set without a
-    connection, because a variable of `envFrom` may turn the tracer on.
+    process. An agent trades with real money, so it needs spec.datadog.remoteConfiguration. The variable is also set
+    without a connection, because a variable of `envFrom` may turn the tracer on.
     """
-    return [_value(env.DD_REMOTE_CONFIGURATION_ENABLED, "false")]
+    return [_value(env.DD_REMOTE_CONFIGURATION_ENABLED, "true" if is_remote else "false")]
 
 
 def receivers(connection: Connection) -> list[MutableManifest]:

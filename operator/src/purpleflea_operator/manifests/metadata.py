@@ -13,9 +13,12 @@ import orjson
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Control
 from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.api.pod import Storage
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 from purpleflea_operator.parsing import MutableManifest
 
+DEFAULT_STORAGE = Storage()
+"""Volumes of an agent whose spec has no storage."""
 LABEL_LIMIT = 63
 """Longest value of a label."""
 _NOT_IN_LABELS = re.compile("[^A-Za-z0-9._-]")
@@ -36,6 +39,24 @@ class Agent:
     """The control file, if it is not only the mode of the spec."""
     is_halted: bool = False
     """True if a PurpleFleaHalt requests the mode."""
+    has_ephemeral_pods: bool = False
+    """True if the spec has no storage and the agent runs without volumes, as earlier versions created it."""
+    has_volumes: bool = False
+    """True if the spec requests an ephemeral journal and the agent runs with volumes."""
+
+    @property
+    def storage(self) -> Storage | None:
+        """The volumes of the journals; None if the journals are in the pods.
+
+        Volumes are the default, but a running agent keeps what it has: a new version of the operator must not recreate
+        workloads, and journals must not be lost.
+        """
+        wanted = self.spec.storage
+        if wanted is None:
+            return None if self.has_ephemeral_pods else DEFAULT_STORAGE
+        if wanted.ephemeral:
+            return DEFAULT_STORAGE if self.has_volumes else None
+        return wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

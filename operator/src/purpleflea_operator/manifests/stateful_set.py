@@ -41,7 +41,7 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
         "selector": {"matchLabels": selector(agent.name)},
         "template": pod_template(agent, defaults, connection),
     }
-    storage = agent.spec.storage
+    storage = agent.storage
     if storage is not None:
         spec["volumeClaimTemplates"] = [volumes.volume_claim_template(agent, storage)]
         spec["persistentVolumeClaimRetentionPolicy"] = {

@@ -54,7 +54,8 @@ def _spec_hash(key: _ById) -> str:
         spec = _with_default(spec, path.split("."))
     fields = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     # A change of the storage restarts no pod, but the first storage replaces a volume of the pods.
-    return content_hash({**fields, "hasStorage": key.spec.storage is not None})
+    storage = key.spec.storage
+    return content_hash({**fields, "hasStorage": storage is not None and not storage.ephemeral})
 
 
 def template_hash(stateful_set: Manifest) -> str:

@@ -28,7 +28,7 @@ def volumes(agent: Agent) -> list[MutableManifest]:
         volumes.append(
             {"name": API_TOKEN, "secret": {"secretName": agent.spec.api.token_secret_ref}}
         )
-    if agent.spec.storage is None:
+    if agent.storage is None:
         volumes.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
     return volumes
 

@@ -6,7 +6,7 @@ cannot be sent is counted. The module metrics decides when a metric is sent.
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 
@@ -16,7 +16,7 @@ from purpleflea_contract import tags
 from purpleflea_contract.metrics import TELEMETRY_DROPPED, Metric
 from purpleflea_contract.tags import OTHER, Tag
 from purpleflea_sdk.settings import Environment, strategy_name
-from purpleflea_sdk.telemetry import drop_counters
+from purpleflea_sdk.telemetry import drop_counters, redaction
 from purpleflea_sdk.telemetry.buffer import MetricBuffer
 from purpleflea_sdk.telemetry.openmetrics import OpenMetricsCollector
 
@@ -25,6 +25,8 @@ logger = logging.getLogger("purpleflea.telemetry")
 FLUSH_INTERVAL_S = 1.0
 QUEUED_PACKETS = 1000
 CLOSE_TIMEOUT_S = 1.0
+MAX_REPLACED, MAX_REPLACED_LENGTH = 10, 64
+"""Values of each tag that are named after they were replaced by `other`, and their longest text."""
 
 Value = float | Decimal
 
@@ -59,6 +61,7 @@ class Emitter:
         )
         self._appends: dict[tuple[str, ...], Callable[[float], None]] = {}
         self._tag_values: dict[str, set[str]] = {}
+        self._replaced: dict[str, list[str]] = {}
         self._not_finite = 0
         self._reported: dict[str, int] = {}
         self._warned: set[str] = set()
@@ -116,6 +119,11 @@ class Emitter:
             self._buffer.flush()
         return self._collector.text(accept)
 
+    @property
+    def replaced_values(self) -> Mapping[str, Sequence[str]]:
+        """Tag values that were replaced by `other`, because the tag has too many: at most MAX_REPLACED of each tag."""
+        return self._replaced
+
     def flush(self) -> None:
         """Send all buffered points; block for at most CLOSE_TIMEOUT_S."""
         if self._client is not None and self._buffer is not None:
@@ -164,9 +172,23 @@ class Emitter:
         values = self._tag_values.setdefault(tag.name, set())
         if bounded not in values:
             if len(values) >= tag.most_values:
+                if bounded != OTHER:
+                    self._report_replaced(tag, bounded)
                 return OTHER
             values.add(bounded)
         return bounded
+
+    def _report_replaced(self, tag: Tag, value: str) -> None:
+        """Log and keep a value beyond the bound of its tag, once; the bound keeps the number of series small."""
+        replaced = self._replaced.setdefault(tag.name, [])
+        short = redaction.redact(value)[:MAX_REPLACED_LENGTH]
+        if short in replaced or len(replaced) >= MAX_REPLACED:
+            return
+        replaced.append(short)
+        logger.warning(
+            "Metrics have the tag value `other` instead of a value beyond the bound of the tag",
+            extra={"tag": tag.name, "value": short, "bound": tag.most_values},
+        )
 
 
 def create_emitter(environment: Environment) -> Emitter:

@@ -3,9 +3,11 @@
 dogstatsd and the API report the counts.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 _counters: dict[str, Callable[[], int]] = {}
+_failed_calls: Counter[str] = Counter()
 
 
 def register(signal: str, counter: Callable[[], int]) -> None:
@@ -13,6 +15,15 @@ def register(signal: str, counter: Callable[[], int]) -> None:
     _counters[signal] = counter
 
 
+def add(signal: str) -> None:
+    """Count one item that a failed call dropped."""
+    _failed_calls[signal] += 1
+
+
 def counts() -> dict[str, int]:
     """Return the number of dropped items of each signal."""
-    return {signal: counter() for signal, counter in sorted(_counters.items())}
+    signals = sorted({*_counters, *_failed_calls})
+    return {
+        signal: (_counters[signal]() if signal in _counters else 0) + _failed_calls[signal]
+        for signal in signals
+    }

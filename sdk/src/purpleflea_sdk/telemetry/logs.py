@@ -19,7 +19,8 @@ from typing import TextIO
 from purpleflea_contract import events
 from purpleflea_contract.events import LogEvent
 from purpleflea_sdk.settings import Environment, read_environment, strategy_name
-from purpleflea_sdk.telemetry import drop_counters, redaction
+from purpleflea_sdk.telemetry import drop_counters, line_limit, redaction
+from purpleflea_sdk.telemetry.guard import guarded, text_of
 from purpleflea_sdk.telemetry.line_writer import LineWriter
 
 STOCK_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -72,11 +73,12 @@ class JsonFormatter(logging.Formatter):
             **self._correlation(record),
         }
         for key, value in vars(record).items():
-            name = key if isinstance(key, str) else _text(key)
+            name = key if isinstance(key, str) else text_of(key)
             if name not in STOCK_ATTRIBUTES and not name.startswith("dd."):
                 line[f"extra.{name}" if name in RESERVED else name] = value
         line.update(_error(record))
-        return redaction.redact(_dumps(line))
+        # Cut after the redaction, because a cut secret would not be recognized.
+        return line_limit.cut(redaction.redact(_dumps(line)))
 
     def _correlation(self, record: logging.LogRecord) -> dict[str, object]:
         fields = {
@@ -162,6 +164,7 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger(name)
 
 
+@guarded("logs")
 def log_event(event: LogEvent, attributes: Mapping[str, object]) -> None:
     """Log an event of the contract."""
     unknown = attributes.keys() - set(event.attributes)
@@ -172,6 +175,7 @@ def log_event(event: LogEvent, attributes: Mapping[str, object]) -> None:
     get_logger("purpleflea.agent").log(level, event.message, extra=extra)
 
 
+@guarded("logs")
 def log_trade_execution(  # noqa: PLR0913 - the published signature
     market: str,
     side: str,
@@ -198,6 +202,7 @@ def log_trade_execution(  # noqa: PLR0913 - the published signature
     )
 
 
+@guarded("logs")
 def log_signal_generated(market: str, signal: float | Decimal, strategy: str) -> None:
     """Log the value of a trading signal."""
     log_event(
@@ -206,6 +211,7 @@ def log_signal_generated(market: str, signal: float | Decimal, strategy: str) ->
     )
 
 
+@guarded("logs")
 def log_escrow_event(
     counterparty: str, amount_usd: float | Decimal, status: str, escrow_id: str
 ) -> None:
@@ -221,6 +227,7 @@ def log_escrow_event(
     )
 
 
+@guarded("logs")
 def log_balance_alert(
     currency: str, balance_usd: float | Decimal, threshold_usd: float | Decimal
 ) -> None:
@@ -231,6 +238,36 @@ def log_balance_alert(
     )
 
 
+@guarded("logs")
+def log_faucet_claim(claim_id: str, amount_usd: Decimal) -> None:
+    """Log a payment of the faucet."""
+    log_event(events.FAUCET_CLAIMED, {"claim_id": claim_id, "amount_usd": amount_usd})
+
+
+@guarded("logs")
+def log_faucet_failure(status: str, error: Exception) -> None:
+    """Log a claim that the faucet `refused`, or that `failed`."""
+    log_event(events.FAUCET_CLAIM_FAILED, {"faucet.status": status, **_attributes(error)})
+
+
+@guarded("logs")
+def log_market_skipped(market: str, error_type: str, error: Exception) -> None:
+    """Log that a market was not traded in an interval."""
+    attributes = {"market": market, "error_type": error_type, **_attributes(error)}
+    log_event(events.MARKET_SKIPPED, attributes)
+
+
+@guarded("logs")
+def log_interval_failed(error_type: str, error: Exception) -> None:
+    """Log that an interval was not completed."""
+    log_event(events.INTERVAL_FAILED, {"error_type": error_type, **_attributes(error)})
+
+
+def _attributes(error: Exception) -> dict[str, object]:
+    return {"error.kind": type(error).__name__, "error.message": text_of(error)}
+
+
+@guarded("logs")
 def log_peak_reset(reset_at: str, former_peak_usd: Decimal, equity_usd: Decimal) -> None:
     """Log that the peak of the equity was reset on request."""
     log_event(
@@ -239,6 +276,7 @@ def log_peak_reset(reset_at: str, former_peak_usd: Decimal, equity_usd: Decimal)
     )
 
 
+@guarded("logs")
 def log_position_mismatch(
     market: str, reported_size: Decimal, own_size: Decimal, status: str
 ) -> None:
@@ -265,7 +303,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
-        return f"{_text(record.msg)} (arguments do not fit: {type(error).__name__})"
+        return f"{text_of(record.msg)} (arguments do not fit: {type(error).__name__})"
 
 
 def _error(record: logging.LogRecord) -> dict[str, str]:
@@ -274,7 +312,7 @@ def _error(record: logging.LogRecord) -> dict[str, str]:
     kind, error, trace = record.exc_info
     return {
         "error.kind": kind.__qualname__ if kind else "",
-        "error.message": _text(error),
+        "error.message": text_of(error),
         "error.stack": "".join(traceback.format_exception(kind, error, trace)),
     }
 
@@ -291,21 +329,14 @@ def _safe(value: object) -> object:
     try:
         return json.loads(json.dumps(value, default=_plain, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        return _text(value)
+        return text_of(value)
 
 
 def _plain(value: object) -> object:
     # Numbers stay numbers, because Datadog needs numbers for measures (latency, amounts).
     if isinstance(value, Decimal) and value.is_finite():
         return float(value)
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:
-        return object.__repr__(value)
+    return text_of(value)
 
 
 def _log_uncaught(
@@ -333,5 +364,5 @@ def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
     title = args.err_msg or "Exception ignored in"
     error = args.exc_value or args.exc_type()
     logging.getLogger("purpleflea.agent").error(
-        "%s: %s", title, _text(args.object), exc_info=(args.exc_type, error, args.exc_traceback)
+        "%s: %s", title, text_of(args.object), exc_info=(args.exc_type, error, args.exc_traceback)
     )

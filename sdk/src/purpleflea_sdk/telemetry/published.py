@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datadog.dogstatsd.base import DogStatsd
 
 from purpleflea_sdk.settings import Environment, strategy_name
+from purpleflea_sdk.telemetry.guard import guarded
 
 
 class PublishedStatsd:
@@ -20,21 +21,25 @@ class PublishedStatsd:
         self._client = client
         self._base_tags = frozenset(base_tags)
 
+    @guarded("metrics")
     def gauge(self, metric: str, value: float, tags: Sequence[str] | None = None) -> None:
         """Send the present value."""
         if (client := self._client()) is not None:
             client.gauge(metric, value, tags=self._own(tags))
 
+    @guarded("metrics")
     def increment(self, metric: str, value: float = 1, tags: Sequence[str] | None = None) -> None:
         """Add to a count."""
         if (client := self._client()) is not None:
             client.increment(metric, value, tags=self._own(tags))
 
+    @guarded("metrics")
     def histogram(self, metric: str, value: float, tags: Sequence[str] | None = None) -> None:
         """Send a sample as a histogram, as the published code does."""
         if (client := self._client()) is not None:
             client.histogram(metric, value, tags=self._own(tags))
 
+    @guarded("metrics")
     def distribution(self, metric: str, value: float, tags: Sequence[str] | None = None) -> None:
         """Send a sample as a distribution, which has percentiles over all hosts."""
         if (client := self._client()) is not None:

@@ -18,6 +18,7 @@ from purpleflea_contract import spans as contract
 from purpleflea_sdk.settings import Environment, read_environment, strategy_name
 from purpleflea_sdk.telemetry import drop_counters, redaction
 from purpleflea_sdk.telemetry.dogstatsd import warn_if_no_receiver
+from purpleflea_sdk.telemetry.guard import drop, guarded
 
 HAS_TRACER = importlib.util.find_spec("ddtrace") is not None
 
@@ -36,6 +37,9 @@ TagValue = str | int | float | Decimal
 PROBES = ("GET /healthz", "GET /readyz")
 """Resources that are not traced, because the kubelet requests them every few seconds."""
 
+TRACES = "traces"
+"""Value of the contract's tag `signal`."""
+
 STACK_DEPTH = 12
 """Frames in the stack of an error that was never raised, and so has no traceback."""
 
@@ -45,18 +49,25 @@ _identity: dict[str, str] = {}
 class ActiveSpan:
     """An open span, for tags and errors that are known later."""
 
-    def __init__(self, kind: contract.Span, span: TracerSpan) -> None:
+    def __init__(self, kind: contract.Span, span: TracerSpan | None) -> None:
+        """Wrap the span of the tracer; None if it could not be opened."""
         self._kind = kind
         self._span = span
 
+    @guarded(TRACES)
     def set(self, **tags: TagValue) -> None:
         """Add tags."""
+        if self._span is None:
+            return
         _check(self._kind, tags)
         for name, value in tags.items():
             self._span.set_tag(name, _plain(value))
 
+    @guarded(TRACES)
     def fail(self, error: BaseException) -> None:
         """Flag the span as failed by an error that is handled inside it."""
+        if self._span is None:
+            return
         self._span.set_exc_info(type(error), error, error.__traceback__)
         if error.__traceback__ is None:  # set_exc_info ignores an error that was never raised
             self._span.error = 1
@@ -128,18 +139,41 @@ def _disable_remote_configuration() -> None:
 @contextlib.contextmanager
 def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
     """Open a span of the contract around a block; an error that leaves the block flags the span as failed."""
-    if not _identity:
-        install(read_environment())
-    _check(kind, tags)
-    resource = redaction.redact(kind.resource.format_map({**_identity, **tags}))
-    with _start_span(kind, resource) as tracer_span:
-        for name, value in _identity.items():
-            tracer_span.set_tag(name, value)
-        if kind.measured:
-            tracer_span.set_tag(contract.MEASURED_TAG, 1)
-        active = ActiveSpan(kind, tracer_span)
-        active.set(**tags)
-        yield active
+    tracer_span = _opened(kind, tags)
+    try:
+        yield ActiveSpan(kind, tracer_span)
+    except BaseException:
+        _close(tracer_span, *sys.exc_info())
+        raise
+    _close(tracer_span, None, None, None)
+
+
+def _opened(kind: contract.Span, tags: dict[str, TagValue]) -> TracerSpan | None:
+    """Start a span with its tags; None if that fails, because the work inside must go on."""
+    try:
+        if not _identity:
+            install(read_environment())
+        _check(kind, tags)
+        resource = redaction.redact(kind.resource.format_map({**_identity, **tags}))
+        tracer_span = _start_span(kind, resource)
+    except Exception as error:
+        drop(TRACES, "span", error)
+        return None
+    for name, value in _identity.items():
+        tracer_span.set_tag(name, value)
+    if kind.measured:
+        tracer_span.set_tag(contract.MEASURED_TAG, 1)
+    ActiveSpan(kind, tracer_span).set(**tags)
+    return tracer_span
+
+
+def _close(tracer_span: TracerSpan | None, *raised: object) -> None:
+    if tracer_span is None:
+        return
+    try:
+        tracer_span.__exit__(*raised)
+    except Exception as error:
+        drop(TRACES, "span", error)
 
 
 def _start_span(kind: contract.Span, resource: str) -> TracerSpan:

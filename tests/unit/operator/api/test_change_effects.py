@@ -24,13 +24,14 @@ OTHER_VALUES = {
 }
 
 
-def rendered(spec):
+def rendered(spec, **changes):
     agent = Agent(
         namespace="trading",
         name="momentum",
         uid="u",
         generation=1,
         spec=AgentSpec.model_validate(spec, extra="forbid"),
+        **changes,
     )
     return {item["kind"]: item for item in children(agent, Defaults(image="agent:1"), HOST_IP)}
 
@@ -86,6 +87,6 @@ def test_every_effect_is_explained():
 
 
 def test_adding_storage_later_restarts_the_agents():
-    without = rendered(spec_fields.spec_with(("replicas",), 1))
+    without = rendered(spec_fields.spec_with(("replicas",), 1), has_ephemeral_pods=True)
     added = rendered(spec_fields.spec_with(("storage", "whenDeleted"), "Retain"))
     assert effect(without, added) is Effect.RESTART

@@ -55,10 +55,18 @@ CSI = Connection(
 HOLD = {"datadog": {"whenMissing": "Hold"}}
 STORAGE = {"size": "2Gi", "storageClassName": "fast", "whenDeleted": "Delete"}
 
+FULL = spec_fields.full_spec()
+WITH_VOLUMES = {**FULL, "storage": {**FULL["storage"], "ephemeral": False}}
+"""Every field, but an ephemeral journal excludes the volumes."""
 # Name of the file: spec, connection, partition.
 AGENTS = {
     "minimal": (a_spec(), HOST_IP, 0),
-    "every-field": (spec_fields.full_spec(), HOST_IP, 0),
+    "every-field": (WITH_VOLUMES, HOST_IP, 0),
+    "default-storage": (
+        {key: item for key, item in a_spec().items() if key != "storage"},
+        HOST_IP,
+        0,
+    ),
     "alternatives": (
         a_spec(
             image={"repository": "registry.example.com/agents", "digest": "sha256:" + "ab" * 32},

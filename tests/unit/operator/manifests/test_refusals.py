@@ -78,6 +78,11 @@ def token(path):
     return {"serviceAccountToken": {"path": path}}
 
 
+def endpoint(url, **api):
+    """Return a spec whose wallet service has this address."""
+    return {"api": {"keySecretRef": {"name": "key"}, "endpoints": {"wallet": url}, **api}}
+
+
 REFUSED = [
     # Names and metadata
     (pod(annotations={f"a/{n}": "é" * 4096 for n in range(32)}), "spec.pod.annotations:"),
@@ -315,6 +320,20 @@ REFUSED = [
             *("::ffff:10.0.0.0/104", "10.0.0.0", "example.com/8", "fe80::1%eth0/64"),
         )
     ),
+    # Plain HTTP outside the cluster
+    *(
+        (endpoint(f"http://{host}"), "spec.api.endpoints.wallet: http://")
+        for host in (
+            *("wallet.purpleflea.com", "example.com:8080", "example.com./path", "8.8.8.8"),
+            *("10.0.0.7", "192.168.1.1:80", "172.16.0.1", "[fd00::1]", "[2001:db8::1]:80"),
+            # Other notations of addresses.
+            *("2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]"),
+            # Names that only look like names of the cluster.
+            *("a.svc.example.com", "svc.cluster.local.example.com", "a.svcx"),
+            *("a.b.svc.cluster.locale", "wallet.namespace", "cluster.local", "a..svc", ".svc"),
+            *("a\uff0esvc.evil", "ex\u00e4mple"),
+        )
+    ),
     ({"network": {"egressCidrs": ["10.0.0.0/8", "1/1"]}}, "spec.network.egressCidrs.1: "),
     ({"network": {"ingressNamespaces": ["a.b"]}}, "spec.network.ingressNamespaces.0:"),
     (
@@ -337,6 +356,17 @@ def test_a_name_that_pods_cannot_have_is_refused(name):
 @pytest.mark.parametrize(
     "changes",
     [
+        *(
+            endpoint(f"http://{host}")
+            for host in (
+                *("wallet", "wallet-1:8080", "Wallet/base/path", "localhost:8000", "127.0.0.1"),
+                *("127.8.9.10:80", "[::1]", "[::1]:8080/x", "a.b.svc", "a.b.svc:80", "a.b.svc."),
+                *("exchange.exchange.svc.cluster.local", "a.b.c.svc.cluster.local./x"),
+            )
+        ),
+        endpoint("https://wallet.purpleflea.com"),
+        endpoint("https://10.0.0.7"),
+        endpoint("http://10.0.0.7", allowInsecureEndpoints=True),
         {"network": {"egressCidrs": ["10.0.0.1/8", "fe80::1/64", "10.0.0.0/08", "::1.2.3.4/128"]}},
         pod(resources={"requests": {"cpu": 1}, "limits": {"cpu": "1000m"}}),
         pod(resources={"limits": {"nvidia.com/gpu": "1"}, "requests": {"nvidia.com/gpu": "1"}}),

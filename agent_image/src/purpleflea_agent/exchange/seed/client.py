@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from purpleflea_agent.exchange import bounded_http
 from purpleflea_agent.exchange.bounded_http import DEADLINE_S, TIMEOUT, Answer
-from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.errors import NoApiKey, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
     Balance,
@@ -193,7 +193,7 @@ class SeedExchange:
     ) -> Answer:
         key = self._key_file.key()
         if key is None:
-            raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
+            raise NoApiKey(f"no API key: {self._key_file.path} is missing or empty")
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         request = self._client.build_request(method, url, params=query, json=body)
         if idempotency_key is not None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -47,7 +48,20 @@ def _otherwise(default: Callable[[], object]) -> WrapValidator:
 
 
 NONE = _otherwise(lambda: None)
-Number = Annotated[Decimal, Field(allow_inf_nan=False)]
+MAX_NUMBER, MIN_NUMBER, MAX_DIGITS = Decimal("1e18"), Decimal("1e-18"), 60
+"""Bounds of an amount, a size or a price without its sign. Arithmetic with 1e999999 raises an error, and its text has a
+million digits."""
+
+
+def _bounded(value: Decimal) -> Decimal:
+    is_in_range = not value or MIN_NUMBER <= abs(value) <= MAX_NUMBER
+    if not is_in_range or len(value.as_tuple().digits) > MAX_DIGITS:
+        raise ValueError("the number is out of range")
+    return value
+
+
+AnyNumber = Annotated[Decimal, Field(allow_inf_nan=False)]
+Number = Annotated[AnyNumber, AfterValidator(_bounded)]
 KnownNumber = Annotated[Number | None, NONE]
 """A number, or None if it cannot be read."""
 Zero = Decimal(0)
@@ -92,7 +106,8 @@ def venue_problem(status: int, content_type: str, content: bytes) -> ProblemPayl
 class CandlePayload(Payload):
     """One candle; only its close is used, and the time of its start."""
 
-    close: Number
+    close: AnyNumber
+    """The market data checks its bounds, so that it refuses the market with its reason."""
     time: Annotated[datetime | None, NONE] = None
 
 
@@ -167,7 +182,7 @@ class Orders(Payload):
 class PositionPayload(Payload):
     """A position; None is a field that cannot be read."""
 
-    market: Annotated[Annotated[str, Field(min_length=1)] | None, NONE] = None
+    market: Annotated[Annotated[str, Field(min_length=1, max_length=64)] | None, NONE] = None
     size: KnownNumber = None
     mark_price: KnownNumber = None
     notional_usd: KnownNumber = None

@@ -20,6 +20,7 @@ AGENT_REASONS = Explanations(
         *fleet.IDENTITY,
         *fleet.STORAGE,
         *fleet.BUDGET,
+        *fleet.POSITIONS,
     )
 )
 TERMINAL = frozenset(item.reason for item in AGENT_REASONS.items if item.is_terminal)

@@ -1,4 +1,4 @@
-"""Reasons of TradingActive, DuplicateIdentity, StorageReady and WithinBudget."""
+"""Reasons of TradingActive, DuplicateIdentity, StorageReady, WithinBudget and PositionsConsistent."""
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason, Severity, explain
@@ -117,8 +117,24 @@ STORAGE = (
         Reason.EPHEMERAL,
         {ConditionType.STORAGE_READY: "False"},
         Severity.QUIET,
-        "`spec.storage` is not set, so the journal of an agent is lost when its pod leaves the node.",
-        "Set `spec.storage` to keep the journal.",
+        "The journal of an agent is lost when its pod leaves the node: `spec.storage.ephemeral` is true, or an earlier "
+        "version of the operator created the agent without `spec.storage`.",
+        "Set `spec.storage` to keep the journal; `{}` is sufficient. The pods are then replaced, one at a time.",
+    ),
+    explain(
+        Reason.VOLUMES_KEPT,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "`spec.storage.ephemeral` is true, but the agents were created with volumes, which are kept.",
+        "Set `spec.storage.ephemeral` to false, or delete the agent and create it again.",
+    ),
+    explain(
+        Reason.NO_STORAGE_CLASS,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "A volume claim has no storage class, because the cluster has no default class. Its pod cannot be scheduled.",
+        "Make a storage class the default one, or set `spec.storage.storageClassName` or `spec.storage.ephemeral` when "
+        "the agent is created.",
     ),
     explain(
         Reason.EXPANDING,
@@ -174,5 +190,23 @@ BUDGET = (
         "The expected number of custom metrics is larger than `spec.datadog.customMetricsBudget`.",
         "Reduce `spec.replicas` or the number of markets, or raise "
         "`spec.datadog.customMetricsBudget`.",
+    ),
+)
+
+POSITIONS = (
+    explain(
+        Reason.POSITIONS_AGREE,
+        {ConditionType.POSITIONS_CONSISTENT: "True"},
+        Severity.NORMAL,
+        "All agents answered, and the reported positions agree with their own fills again.",
+    ),
+    explain(
+        Reason.POSITIONS_DIFFER,
+        {ConditionType.POSITIONS_CONSISTENT: "False"},
+        Severity.WARNING,
+        "The exchange reports another position than the fills of an agent, beyond fills in flight. The agent sizes on "
+        "the larger of both, and the position does not grow.",
+        "Stop the other client of the API key, or wait until the reports of the exchange are current. See "
+        "[trading.md](trading.md).",
     ),
 )

@@ -208,6 +208,12 @@ PROBLEMS = (
         is_terminal=True,
     ),
     _problem(
+        Reason.NOT_READY,
+        "A started agent reports that it is not ready, such as because the exchange refuses its API key or cannot be "
+        "reached. The message has the reason of the agent, which is also the answer of its `/readyz`.",
+        "Check the field that the message names. The agent tries again by itself.",
+    ),
+    _problem(
         Reason.UNSCHEDULABLE,
         "No node fits a pod. The message has the explanation of the scheduler.",
         "Check `spec.pod`, or add nodes.",

@@ -5,7 +5,7 @@ needs no locks, because the queue gives each key to one worker at a time.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,11 @@ from purpleflea_operator.controllers.agent.decisions.conditions.progressing impo
 )
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
-from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.gather import (
+    AgentReports,
+    Surroundings,
+    gather,
+)
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
@@ -79,8 +83,7 @@ class Dependencies:
     restarts: RestartBudget
     acknowledgements: ModeAcknowledgements
     nodes: NodeView
-    telemetry_delivery: Callable[[Iterable[str]], Mapping[str, str]]
-    """Returns the results of the telemetry probe for pods, by UID."""
+    reports: AgentReports
     on_agent_gone: Callable[[str], None]
     """Called with the UID of an agent resource that does not exist any more, although it is cached."""
     identity_holder: Callable[[str], IdentityClaim | None]
@@ -225,7 +228,7 @@ class Reconciler:
         holder = deps.identity_holder(resource["metadata"]["uid"])
         surroundings = Surroundings(
             nodes=deps.nodes,
-            telemetry_delivery=deps.telemetry_delivery,
+            reports=deps.reports,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
             conflict_ends_in_s=None if holder is None else holder.loses_in_s,

@@ -1,4 +1,7 @@
-"""Reads the drop counters of running agents: when a pod becomes ready, after 30 s, and then every quarter of an hour.
+"""Reads the status of running agents: when a pod becomes ready, after 30 s, and then every five minutes.
+
+The status has the drop counters of telemetry, and the markets whose positions do not agree with the fills of the agent.
+Pods that are not ready are passed to the readiness probe.
 
 The probe runs beside the workers with a limited number of requests at a time, so an agent that does not respond does
 not delay others. An agent that responds and drops nothing costs one pass when it is new, and no request to the API
@@ -7,9 +10,10 @@ until then, because a change of leader does not prove that the problem is gone.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from purpleflea_contract.status_report import StatusReport
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
@@ -20,6 +24,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.delivery import 
 )
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
+from purpleflea_operator.controllers.agent.readiness_probe import ReadinessProbe
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -38,6 +43,8 @@ class _ProbedPod:
     failures: int = 0
     """Probes without a response since the last response."""
     finding: Delivery | None = Delivery.PENDING
+    mismatches: tuple[str, ...] | None = None
+    """Markets with a mismatch in the last response; None before the first."""
 
 
 class TelemetryProbe:
@@ -56,6 +63,16 @@ class TelemetryProbe:
         self._pods: dict[str, _ProbedPod] = {}
         self._reported: dict[NamespacedName, str] = {}
         self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
+        self._readiness = ReadinessProbe(agents, on_change, jitter=jitter)
+
+    def not_ready(self, uids: Iterable[str]) -> Mapping[str, str]:
+        """Return why pods are not ready, by UID; pods that are ready or were not asked yet are absent."""
+        return self._readiness.reasons(uids)
+
+    def mismatches(self, uids: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """Return the markets with a mismatch, by UID of the pods that have answered; empty if there is none."""
+        pods = {uid: self._pods[uid].mismatches for uid in uids if uid in self._pods}
+        return {uid: markets for uid, markets in pods.items() if markets is not None}
 
     def findings(self, uids: Iterable[str]) -> Mapping[str, str]:
         """Return the findings against agents, by UID of their pods."""
@@ -69,10 +86,12 @@ class TelemetryProbe:
             self._reported[key] = reported["reason"]
 
     def upsert(self, manifest: Manifest) -> None:
-        """Add or update a pod of an agent; pods that are not ready are not probed."""
+        """Add or update a pod of an agent. The status is read from pods that are ready."""
         item, key = pod(dict(manifest)), owner_of(manifest)
+        if key is not None:
+            self._readiness.upsert(key, item)
         if key is None or not item.ready or item.deleting or not item.address:
-            self.delete(item.uid)
+            self._pods.pop(item.uid, None)
         elif item.uid not in self._pods:
             finding = _restored(self._reported.get(key))
             self._pods[item.uid] = _ProbedPod(key=key, address=item.address, finding=finding)
@@ -82,6 +101,7 @@ class TelemetryProbe:
     def delete(self, uid: str) -> None:
         """Remove a pod."""
         self._pods.pop(uid, None)
+        self._readiness.delete(uid)
 
     async def run(self) -> None:
         """Probe until canceled."""
@@ -91,12 +111,14 @@ class TelemetryProbe:
             async with asyncio.TaskGroup() as group:
                 for number in range(WORKERS):
                     group.create_task(self._work(), name=f"probe-{number}")
+                group.create_task(self._readiness.run(), name="readiness")
         finally:
             self.close()
 
     def close(self) -> None:
         """Cancel all pending probes."""
         self._due.close()
+        self._readiness.close()
 
     async def _work(self) -> None:
         while True:
@@ -112,13 +134,15 @@ class TelemetryProbe:
         if probed is None:
             return None
         try:
-            dropped: Mapping[str, int] | None = await self._agents.losses(probed.address)
+            report: StatusReport | None = await self._agents.status(probed.address)
         except AgentUnreachableError:
-            dropped = None
+            report = None
         if self._pods.get(uid) is not probed:
             return None
+        dropped = None if report is None else report.telemetry_dropped_by_signal
         before, probed.finding = probed.finding, _finding(probed, dropped)
-        if probed.finding is not before:
+        is_changed = report is not None and _take_mismatches(probed, report)
+        if probed.finding is not before or is_changed:
             self._on_change(probed.key)
         # Jittered, so that agents that started together are not probed together.
         pause_s = _pause_s(probed, before) * (0.75 + self._jitter() / 2)
@@ -131,6 +155,12 @@ def _restored(reason: str | None) -> Delivery | None:
     if reason in PROBED_REASONS:
         return Delivery.UNVERIFIED
     return None if reason == Reason.CONNECTED else Delivery.PENDING
+
+
+def _take_mismatches(probed: _ProbedPod, report: StatusReport) -> bool:
+    """Take the mismatches of a response; return whether they are news. The first response often has none."""
+    before, probed.mismatches = probed.mismatches, tuple(sorted(report.position_mismatches))
+    return probed.mismatches != (before or ())
 
 
 def _finding(probed: _ProbedPod, dropped: Mapping[str, int] | None) -> Delivery | None:
@@ -156,5 +186,6 @@ def _pause_s(probed: _ProbedPod, before: Delivery | None) -> float:
     if before is Delivery.PENDING and now is None:
         return timings.PROBE_SECOND_S
     is_healthy = now is None and not probed.failures and not any(probed.dropped.values())
+    is_healthy = is_healthy and not probed.mismatches
     is_settled = before is now and now in (Delivery.DROPPING, Delivery.UNREACHABLE)
     return timings.PROBE_INTERVAL_S if is_healthy or is_settled else timings.PROBE_CONFIRM_S

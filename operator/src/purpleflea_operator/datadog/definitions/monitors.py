@@ -9,6 +9,7 @@ from purpleflea_operator.datadog.definitions import (
     anomalies,
     exchange_alerts,
     health_alerts,
+    interval_failures,
     trading_alerts,
 )
 from purpleflea_operator.datadog.definitions.monitor_builder import monitor
@@ -22,6 +23,7 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
         *trading_alerts.alerts(parameters),
         *exchange_alerts.alerts(parameters),
         *health_alerts.alerts(parameters),
+        interval_failures.interval_failures(parameters),
         *anomalies.alerts(parameters),
     )
     return tuple(monitor(alert, parameters) for alert in alerts)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.manifests.refusals import (
     containers,
+    endpoints,
     environment,
     names,
     network,
@@ -25,6 +26,7 @@ CHECKS: tuple[Callable[[Agent], Iterator[Refusal]], ...] = (
     containers.refusals,
     scheduling.refusals,
     network.refusals,
+    endpoints.refusals,
 )
 
 

@@ -9,12 +9,23 @@ import pytest
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
 from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
+    pod_problem,
+)
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
-from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
+from purpleflea_operator.controllers.agent.decisions.storage import (
+    claim,
+    requires_recreate,
+)
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
-from support.builders import a_pod
+from support.builders import a_pod, a_spec
+from support.builders import an_agent as an_agent_manifest
 from support.observed_states import agent_value, observed_state
 
 
@@ -37,13 +48,14 @@ def as_stored(manifests):
     return {plan.child_id(item): item for item in found}
 
 
-def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capacity=None):
+def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capacity=None, volume=""):
     return claim(
         {
             "metadata": {"name": name, "uid": f"uid-{name}"},
             "spec": {
                 "resources": {"requests": {"storage": size}},
                 "storageClassName": storage_class,
+                "volumeName": volume,
             },
             "status": {"capacity": {"storage": capacity}} if capacity else {},
         }
@@ -129,7 +141,11 @@ def test_a_claim_with_an_invalid_size_is_not_expanded():
 @pytest.mark.parametrize(
     ("storage", "claims", "rejection", "expected", "text"),
     [
-        (None, [], "", "Ephemeral", "set spec.storage"),
+        ({"ephemeral": True}, [], "", "Ephemeral", "spec.storage.ephemeral is true"),
+        # Without a default storage class. A volume that was provisioned by hand is sufficient.
+        (ONE_GI, [a_claim(storage_class="")], "", "NoStorageClass", "storageclasses"),
+        (ONE_GI, [a_claim(storage_class="", capacity="1Gi")], "", "Ready", "1Gi"),
+        (ONE_GI, [a_claim(storage_class="", volume="pv-1")], "", "Ready", "1Gi"),
         (ONE_GI, [], "", "Ready", "1Gi"),
         (ONE_GI, [a_claim(capacity="1Gi")], "", "Ready", "1Gi"),
         (TWO_GI, [a_claim()], "", "Expanding", "state-momentum-0"),
@@ -280,3 +296,107 @@ def test_a_delayed_recreation_is_reported_and_the_agents_stay_available():
     assert (found.status, found.reason) == ("True", "RecreationDelayed")
     found = progressing(replace(observed, not_stored="a webhook changes it"))
     assert (found.status, found.reason) == ("False", "NotStored")
+
+
+# Volumes by default
+
+NEW = {key: item for key, item in a_spec(replicas=2).items() if key != "storage"}
+CLAIMS, NO_CLAIMS = "claims", "no claims"
+
+
+def a_live_stateful_set(kind):
+    """Return the StatefulSet that this version renders with volumes, or the one of earlier versions without them."""
+    storage = {} if kind is CLAIMS else {"ephemeral": True}
+    (found,) = (item for item in rendered(storage) if item["kind"] == "StatefulSet")
+    return found
+
+
+def gathered(storage, *, live=None, recreated=None, old_pods=False):
+    """Return the observed state of an agent whose spec has this storage, or none."""
+    spec = {**NEW, **({} if storage is None else {"storage": storage})}
+    resource = an_agent_manifest(spec=spec)
+    cache = ObjectCache()
+    if live is not None:
+        stateful_set = deepcopy(a_live_stateful_set(live))
+        owner = stateful_set["metadata"]["ownerReferences"][0]
+        owner["uid"] = resource["metadata"]["uid"]
+        cache.put(stateful_set | {"metadata": {**stateful_set["metadata"], "uid": "sts-uid"}})
+    if old_pods:
+        found = a_pod()
+        found["spec"]["volumes"] = [{"name": "state", "emptyDir": {}}]
+        cache.put(found)
+    remembered = Remembered(recreated=None if recreated is None else a_live_stateful_set(recreated))
+    surroundings = Surroundings(nodes=NodeInventory(clock=lambda: 0.0))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return gather(resource, cache, surroundings, now=now, remembered=remembered)
+
+
+@pytest.mark.parametrize(
+    ("storage", "live", "has_volumes", "reason"),
+    [
+        # A new agent has volumes unless its spec opts out.
+        (None, {}, True, "Ready"),
+        ({}, {}, True, "Ready"),
+        ({"ephemeral": False}, {}, True, "Ready"),
+        ({"ephemeral": True}, {}, False, "Ephemeral"),
+        # A running agent keeps what it has.
+        (None, {"live": NO_CLAIMS}, False, "Ephemeral"),
+        (None, {"live": CLAIMS}, True, "Ready"),
+        ({"ephemeral": True}, {"live": NO_CLAIMS}, False, "Ephemeral"),
+        ({"ephemeral": True}, {"live": CLAIMS}, True, "VolumesKept"),
+        # Volumes are added on request.
+        ({}, {"live": NO_CLAIMS}, True, "Ready"),
+        ({"size": "2Gi"}, {"live": NO_CLAIMS}, True, "Ready"),
+        # While the StatefulSet is recreated, or after its pods were orphaned.
+        (None, {"recreated": NO_CLAIMS}, False, "Ephemeral"),
+        (None, {"recreated": CLAIMS}, True, "Ready"),
+        ({"ephemeral": True}, {"recreated": CLAIMS}, True, "VolumesKept"),
+        (None, {"old_pods": True}, False, "Ephemeral"),
+        ({}, {"old_pods": True}, True, "Ready"),
+    ],
+    ids=str,
+)
+def test_volumes_are_the_default_of_new_agents_and_running_agents_keep_what_they_have(
+    storage, live, has_volumes, reason
+):
+    observed = gathered(storage, **live)
+    manifests = children(observed.agent, Defaults(image="agent:1"), NO_CONNECTION)
+    (stateful_set,) = (item for item in manifests if item["kind"] == "StatefulSet")
+    assert bool(stateful_set["spec"].get("volumeClaimTemplates")) == has_volumes
+    volumes = {item["name"] for item in stateful_set["spec"]["template"]["spec"]["volumes"]}
+    assert ("state" in volumes) != has_volumes
+    assert storage_ready(observed).reason == reason
+
+
+def test_an_agent_of_an_earlier_version_needs_no_write():
+    observed = gathered(None, live=NO_CLAIMS)
+    (live,) = (item for key, item in observed.children.items() if key[0] == "StatefulSet")
+    manifests = children(observed.agent, Defaults(image="agent:1"), NO_CONNECTION)
+    (wanted,) = (item for item in manifests if item["kind"] == "StatefulSet")
+    assert not requires_recreate(wanted, live)
+    assert wanted["spec"] == live["spec"]
+    # The message is that of earlier versions, because each change of a message is a write.
+    assert storage_ready(observed).message == (
+        "the journal of an agent is lost when its pod leaves the node, because spec.storage is not set; "
+        "set spec.storage to keep the journal"
+    )
+
+
+def test_a_user_who_confirms_the_ephemeral_journal_changes_no_pod():
+    before, after = (
+        gathered(storage, live=NO_CLAIMS).agent for storage in (None, {"ephemeral": True})
+    )
+    one, other = (
+        children(item, Defaults(image="agent:1"), NO_CONNECTION) for item in (before, after)
+    )
+    assert one == other
+
+
+def test_a_pod_that_waits_for_its_volume_refers_to_the_condition():
+    waiting = a_pod(ready=False)
+    del waiting["spec"]["nodeName"]
+    text = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims"
+    waiting["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", "message": text}]
+    assert pod_problem(pod(waiting), None)[1].endswith(
+        "see the condition StorageReady, and check spec.storage"
+    )

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from purpleflea_contract.status_report import StatusReport
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
@@ -21,12 +22,19 @@ class Responses:
     async def control(self, address):
         raise AgentUnreachableError(address)
 
-    async def losses(self, address):
+    async def status(self, address):
         self.asked.append(address)
         response = self.responses.pop(0)
         if response is None:
             raise AgentUnreachableError("no response")
-        return response
+        if isinstance(response, list):
+            response = {"position_mismatches": response, "telemetry_dropped_by_signal": {}}
+        else:
+            response = {"telemetry_dropped_by_signal": response}
+        return StatusReport.model_validate(response)
+
+    async def not_ready_reason(self, address):
+        return (await self.status(address)) and ""
 
 
 @pytest.fixture
@@ -112,9 +120,9 @@ async def test_a_pod_that_is_deleted_during_its_probe_gets_no_finding(agents, ch
 
     async def gone(address):
         probe.delete(UID)
-        return {"metrics": 2}
+        return StatusReport(telemetry_dropped_by_signal={"metrics": 2})
 
-    agents.losses = gone
+    agents.status = gone
     await probe.probe(UID)
     assert (changed, probe.findings([UID])) == ([KEY], {})
     probe.close()
@@ -181,14 +189,19 @@ async def test_a_pod_that_becomes_ready_later_is_new_whatever_the_status_reports
     [
         ("", [None], 10.0),
         ("", [{}], 30.0),
-        ("", [{}, {}], 900.0),
+        ("", [{}, {}], 300.0),
         ("", [{}, {"metrics": 1}], 60.0),
         ("", [{"metrics": 1}, {"metrics": 1}], 60.0),
         ("", [{}, None], 60.0),
-        ("", [None, None, None], 900.0),
-        ("Connected", [{}], 900.0),
+        ("", [None, None, None], 300.0),
+        ("", [{}, []], 300.0),
+        # A mismatch is asked again soon, so that its condition clears by itself.
+        ("", [{}, ["BTC-USD"]], 60.0),
+        ("", [["BTC-USD"], ["BTC-USD"]], 60.0),
+        ("", [["BTC-USD"], []], 300.0),
+        ("Connected", [{}], 300.0),
         ("TelemetryLost", [{}], 60.0),
-        ("TelemetryLost", [{}, {}], 900.0),
+        ("TelemetryLost", [{}, {}], 300.0),
     ],
 )
 async def test_pods_with_an_unconfirmed_finding_are_probed_sooner(
@@ -201,3 +214,28 @@ async def test_pods_with_an_unconfirmed_finding_are_probed_sooner(
     assert await probe.probe(UID) == pause_s
     assert await probe.probe("another pod") is None
     probe.close()
+
+
+# Mismatches of positions
+
+
+@pytest.mark.parametrize(
+    ("responses", "mismatches", "passes"),
+    [
+        ([], None, 0),
+        ([None], None, 0),
+        ([[]], (), 1),
+        ([["BTC-USD"]], ("BTC-USD",), 1),
+        ([["ETH-USD", "BTC-USD"], ["BTC-USD", "ETH-USD"]], ("BTC-USD", "ETH-USD"), 1),
+        ([["BTC-USD"], []], (), 2),
+        # An agent that does not answer proves nothing.
+        ([["BTC-USD"], None], ("BTC-USD",), 1),
+        ([[], ["BTC-USD"], ["BTC-USD"], []], (), 3),
+    ],
+)
+async def test_a_change_of_the_mismatches_causes_a_pass(
+    probe, agents, changed, responses, mismatches, passes
+):
+    await findings_after(probe, agents, *responses)
+    assert probe.mismatches([UID]).get(UID) == mismatches
+    assert len(changed) == passes

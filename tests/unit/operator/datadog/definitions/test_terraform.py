@@ -216,7 +216,7 @@ def test_each_threshold_variable_has_a_check_of_its_levels():
                 assert "in this sequence" in messages[-1], name
                 assert ("can never alert" in "".join(messages)) is (thresholds.bound() is not None)
                 checked += 1
-    assert checked == 7
+    assert checked == 8
 
 
 def test_the_composite_and_the_burn_rates_refer_to_resources():

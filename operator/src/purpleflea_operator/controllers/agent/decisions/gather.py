@@ -4,10 +4,10 @@
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from pydantic import ValidationError
@@ -32,7 +32,7 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
     Remembered,
     expansion_error,
 )
-from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.decisions.storage import claim, with_live_journals
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
@@ -52,8 +52,33 @@ LARGEST_KEPT = 32 * 1024
 """Longest spec in bytes whose parsed form is kept."""
 
 
-def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
-    return {}
+class AgentReports(Protocol):
+    """What the agents report about themselves, by UID of their pods."""
+
+    def findings(self, uids: Iterable[str]) -> Mapping[str, str]:
+        """Return the results of the telemetry probe."""
+
+    def not_ready(self, uids: Iterable[str]) -> Mapping[str, str]:
+        """Return the reasons of pods that are not ready, without pods that were not asked."""
+
+    def mismatches(self, uids: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """Return the markets with a mismatch of the position, without pods that were not asked."""
+
+
+class _NoReports:
+    """No agent reports anything."""
+
+    def findings(self, _uids: Iterable[str]) -> Mapping[str, str]:
+        return {}
+
+    def not_ready(self, _uids: Iterable[str]) -> Mapping[str, str]:
+        return {}
+
+    def mismatches(self, _uids: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        return {}
+
+
+NO_REPORTS = _NoReports()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +86,7 @@ class Surroundings:
     """Read-only views of everything besides the agent's own objects."""
 
     nodes: NodeView
-    telemetry_delivery: Callable[[Iterable[str]], Mapping[str, str]] = _all_delivered
-    """Returns the results of the telemetry probe for pods, by UID."""
+    reports: AgentReports = NO_REPORTS
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog."""
     conflict_is_ending: bool = False
@@ -90,6 +114,13 @@ def gather(
     children = owned_children(cache, key, metadata["uid"])
     manifests = agent_pods(cache, key)
     pods = tuple(pod(item) for item in manifests)
+    uids = [item.uid for item in pods]
+    if agent is not None:
+        agent = with_live_journals(
+            agent,
+            stateful_set_of(children) or remembered.recreated,
+            has_ephemeral_pods=any(item.has_ephemeral_journal for item in pods),
+        )
     claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
@@ -110,8 +141,12 @@ def gather(
         coverage=_coverage(manifests, best, nodes),
         current_connection=current,
         current_coverage=_coverage(manifests, _kept(current, best), nodes),
-        telemetry_delivery=surroundings.telemetry_delivery(item.uid for item in pods),
+        telemetry_delivery=surroundings.reports.findings(uids),
         telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
+        not_ready=surroundings.reports.not_ready(uids),
+        mismatches=surroundings.reports.mismatches(uids),
+        available_condition=condition(resource, ConditionType.WORKLOAD_AVAILABLE),
+        positions_condition=condition(resource, ConditionType.POSITIONS_CONSISTENT),
         now=now,
         unavailable_since=_unavailable_since(resource),
         claims=claims,

@@ -168,6 +168,16 @@ class ObservedState:
     """Results of the telemetry probe, by UID of the pod. Pods that deliver their telemetry are absent."""
     telemetry_condition: Manifest = field(default_factory=dict)
     """The condition TelemetryReady in the status; empty if the status has none."""
+    not_ready: Mapping[str, str] = field(default_factory=dict)
+    """Reasons of started pods that are not ready, by UID; empty if an agent gives none. Pods that were not asked yet
+    are absent."""
+    available_condition: Manifest = field(default_factory=dict)
+    """The condition WorkloadAvailable in the status; empty if the status has none."""
+    mismatches: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Markets whose reported position differs from the fills of the agent, by UID of the pod. Pods that have not
+    answered are absent."""
+    positions_condition: Manifest = field(default_factory=dict)
+    """The condition PositionsConsistent in the status; empty if the status has none."""
     failure: str = ""
     """Why a child could not be written; empty if all were written."""
     failure_reason: Reason = Reason.APPLY_FAILED

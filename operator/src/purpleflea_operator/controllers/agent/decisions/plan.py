@@ -292,7 +292,7 @@ def _is_control(action: Action) -> bool:
 
 
 def _pod_deletions(observed: ObservedState) -> list[DeletePod]:
-    """Return the deletion of one pod that was created before spec.storage was added.
+    """Return the deletion of one pod that was created before the agent had storage.
 
     The StatefulSet controller fails to add a claim to such pods, lowest ordinal first, and replaces no pod meanwhile.
     """
@@ -307,7 +307,7 @@ def _pod_deletions(observed: ObservedState) -> list[DeletePod]:
 
 
 def _expansions(observed: ObservedState) -> list[ExpandVolume]:
-    storage = None if observed.agent is None else observed.agent.spec.storage
+    storage = None if observed.agent is None else observed.agent.storage
     if storage is None or observed.expansion_error:
         return []
     return [

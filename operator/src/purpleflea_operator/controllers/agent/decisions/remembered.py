@@ -63,7 +63,7 @@ def applies(
 
     A user can delete the claim that could not be expanded. Then nothing is left to try again.
     """
-    storage = None if agent is None else agent.spec.storage
+    storage = None if agent is None else agent.storage
     if rejection is None or storage is None or storage.size != rejection.size:
         return False
     return bool(claims_to_expand(claims, storage.size))

@@ -6,10 +6,11 @@ must be recreated around its running pods, and which claims to expand. The messa
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from purpleflea_operator.controllers.agent.decisions.quantity import is_less, same_quantity
+from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 
@@ -23,6 +24,39 @@ class VolumeClaim:
     storage_class: str
     capacity: str = ""
     """Size of the volume; empty if there is no volume yet."""
+    volume: str = ""
+    """Name of the volume; empty if there is none yet."""
+
+
+def with_live_journals(
+    agent: Agent, stateful_set: Manifest | None, *, has_ephemeral_pods: bool
+) -> Agent:
+    """Return the agent with the kind of journals that it has, if that differs from the kind of a new agent.
+
+    `stateful_set` is the live one, or the one that is being recreated. Without one, the pods that it left decide.
+    """
+    storage = agent.spec.storage
+    if storage is not None and not storage.ephemeral:
+        return agent
+    if stateful_set is None:
+        is_ephemeral = has_ephemeral_pods
+        has_volumes = False
+    else:
+        has_volumes = bool(_templates(stateful_set))
+        is_ephemeral = not has_volumes
+    if storage is None and is_ephemeral:
+        return replace(agent, has_ephemeral_pods=True)
+    if storage is not None and has_volumes:
+        return replace(agent, has_volumes=True)
+    return agent
+
+
+def lacks_class(item: VolumeClaim) -> bool:
+    """Return whether no volume can be provisioned, because the claim has no class and the cluster has no default one.
+
+    The API server sets the default class when a claim is created, and also later if one is added.
+    """
+    return not item.storage_class and not item.volume and not item.capacity
 
 
 def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
@@ -34,6 +68,7 @@ def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
         requested=str(spec.get("resources", {}).get("requests", {}).get("storage", "0")),
         storage_class=spec.get("storageClassName", ""),
         capacity=str(manifest.get("status", {}).get("capacity", {}).get("storage", "")),
+        volume=text(spec.get("volumeName")),
     )
 
 

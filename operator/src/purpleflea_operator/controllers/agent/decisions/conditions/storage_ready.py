@@ -10,6 +10,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.finding import F
 from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
+from purpleflea_operator.manifests.metadata import Agent
 
 RECREATE = (
     "or, for one agent at a time, delete its volume claim and its pod, "
@@ -23,22 +24,40 @@ def storage_ready(observed: ObservedState) -> Finding:
     if observed.agent is None:
         message = "the spec is invalid, so the volumes are those of its last valid version; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
-    storage = observed.agent.spec.storage
+    storage = observed.agent.storage
     if storage is None:
-        message = (
-            "the journal of an agent is lost when its pod leaves the node, because spec.storage is not set; "
-            "set spec.storage to keep the journal"
-        )
-        return finding(kind, Reason.EPHEMERAL, message)
+        return finding(kind, Reason.EPHEMERAL, _ephemeral(observed.agent))
     problem = _problem(observed, storage)
     if problem is not None:
         return finding(kind, *problem)
+    if observed.agent.has_volumes:
+        message = (
+            "spec.storage.ephemeral has no effect, because the agents have volumes with their journals; set it to "
+            "false, or delete the agent and create it again"
+        )
+        return finding(kind, Reason.VOLUMES_KEPT, message)
     return finding(kind, Reason.READY, f"each agent has a volume of {storage.size}")
+
+
+def _ephemeral(agent: Agent) -> str:
+    lost = "the journal of an agent is lost when its pod leaves the node"
+    if agent.spec.storage is not None:
+        return f"{lost}, because spec.storage.ephemeral is true"
+    # The text of earlier versions, so that the first pass of this version writes no status.
+    return f"{lost}, because spec.storage is not set; set spec.storage to keep the journal"
 
 
 def _problem(observed: ObservedState, storage: Storage) -> tuple[Reason, str] | None:
     """Return the first difference between the claims and the spec, with a remedy."""
     wanted = storage.storage_class_name
+    unprovided = [item for item in observed.claims if storage_decisions.lacks_class(item)]
+    if unprovided:
+        return Reason.NO_STORAGE_CLASS, (
+            f"{_names(unprovided)} cannot be provisioned, because the cluster has no default storage class. Annotate a "
+            "class of kubectl get storageclasses as the default: kubectl annotate storageclass NAME "
+            "storageclass.kubernetes.io/is-default-class=true. Or delete the agent and its claims, and create it with "
+            "spec.storage.storageClassName, or with spec.storage.ephemeral: true and without a journal that lasts"
+        )
     small = storage_decisions.claims_to_expand(observed.claims, storage.size)
     if observed.expansion_error and small:
         return Reason.EXPANSION_REFUSED, (

@@ -12,6 +12,9 @@ from purpleflea_operator.controllers.agent.decisions.conditions.finding import (
     Finding,
     finding,
 )
+from purpleflea_operator.controllers.agent.decisions.conditions.positions_consistent import (
+    positions_consistent,
+)
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
 from purpleflea_operator.controllers.agent.decisions.conditions.spec_valid import spec_valid
 from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
@@ -59,4 +62,5 @@ CHECKS: tuple[Check, ...] = (
 def findings(observed: ObservedState) -> tuple[Finding, ...]:
     """Return the results of all checks, the summary first."""
     checked = tuple(check(observed) for check in CHECKS)
-    return (summary(checked), *checked, *within_budget(observed))
+    optional = (*within_budget(observed), *positions_consistent(observed))
+    return (summary(checked), *checked, *optional)

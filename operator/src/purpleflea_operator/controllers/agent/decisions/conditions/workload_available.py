@@ -73,6 +73,23 @@ def first_error(observed: ObservedState) -> tuple[Reason, str] | None:
     if observed.pod_creation_error:
         message = f"pod creation was rejected: {observed.pod_creation_error}; raise the quota or change spec.pod"
         return Reason.PODS_REFUSED, message
+    return _not_ready(observed)
+
+
+def _not_ready(observed: ObservedState) -> tuple[Reason, str] | None:
+    """Return the reason of the first agent that runs and reports that it is not ready."""
+    unready = sorted(
+        (pod for pod in observed.pods if pod.started and not pod.ready and not pod.deleting),
+        key=lambda pod: pod.name,
+    )
+    for pod in unready:
+        if reason := observed.not_ready.get(pod.uid):
+            return Reason.NOT_READY, f"{pod.name} is not ready: {reason}"
+    before = observed.available_condition
+    is_asked = all(pod.uid in observed.not_ready for pod in unready)
+    if unready and not is_asked and before.get("reason") == Reason.NOT_READY:
+        # A started operator has not asked yet, so it keeps the reason in the status.
+        return Reason.NOT_READY, str(before["message"]).partition("; ")[2]
     return None
 
 
@@ -101,7 +118,13 @@ def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | Non
     if not pod.scheduled:
         if not pod.message:
             return None
-        text = f"{pod.name} cannot be scheduled: {pod.message}; check spec.pod"
+        is_storage = "persistentvolumeclaim" in pod.message.lower()
+        remedy = (
+            "see the condition StorageReady, and check spec.storage"
+            if is_storage
+            else "check spec.pod"
+        )
+        text = f"{pod.name} cannot be scheduled: {pod.message}; {remedy}"
         return Reason.UNSCHEDULABLE, text
     if _crashes(pod, now):
         # The message of the kubelet is not used, because its back-off and the UID of the pod change with every restart.
