@@ -32,10 +32,10 @@ resource "datadog_monitor" "slo_fast_burn" {
     Check which agents and endpoints fail, and do not roll out risky changes until the budget recovers.
     ${join(" ", var.notifications.paging)}
     {{/is_alert}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_recovery}}
+    API errors consume the error budget at a sustainable rate again.
     ${join(" ", var.notifications.paging)}
-    {{/is_recovery}}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/slo-fast-burn.md
   EOT
 
@@ -60,10 +60,10 @@ resource "datadog_monitor" "slo_slow_burn" {
     Check which agents and endpoints fail, and do not roll out risky changes until the budget recovers.
     ${join(" ", var.notifications.infrastructure)}
     {{/is_alert}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_recovery}}
+    API errors consume the error budget at a sustainable rate again.
     ${join(" ", var.notifications.infrastructure)}
-    {{/is_recovery}}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/slo-slow-burn.md
   EOT
 

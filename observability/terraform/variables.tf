@@ -120,6 +120,7 @@ variable "error_rate" {
     warning           = optional(number, 2)
     critical_recovery = optional(number, 4)
     warning_recovery  = optional(number, 1)
+    minimum_calls     = optional(number, 10)
     window            = optional(string, "5m")
   })
   default  = {}
@@ -204,11 +205,10 @@ variable "escrow_failures" {
 }
 
 variable "heartbeat" {
-  description = "Completed trading intervals of an agent within the window, which must be longer than two intervals."
+  description = "Heartbeats of an agent within the window. Missing data counts as zero."
   type = object({
-    critical        = optional(number, 1)
-    window          = optional(string, "5m")
-    no_data_minutes = optional(number, 10)
+    critical = optional(number, 1)
+    window   = optional(string, "5m")
   })
   default  = {}
   nullable = false
@@ -240,6 +240,45 @@ variable "dropped_telemetry" {
     condition     = var.dropped_telemetry.critical > var.dropped_telemetry.critical_recovery && var.dropped_telemetry.critical_recovery >= var.dropped_telemetry.warning && var.dropped_telemetry.warning > var.dropped_telemetry.warning_recovery
     error_message = "dropped_telemetry: critical, critical_recovery, warning, warning_recovery must fall in this sequence."
   }
+}
+
+variable "position_mismatch" {
+  description = "Markets whose reported position differs from the fills of an agent during the whole window."
+  type = object({
+    critical = optional(number, 0)
+    window   = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.position_mismatch.window))
+    error_message = "position_mismatch: window must be a number of minutes or hours, such as 5m."
+  }
+}
+
+variable "halted" {
+  description = "Longest time, in hours, for which an agent of the fleet has been halted."
+  type = object({
+    critical = optional(number, 24)
+    window   = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.halted.window))
+    error_message = "halted: window must be a number of minutes or hours, such as 5m."
+  }
+}
+
+variable "operator_silent" {
+  description = "Reports of the operator itself, which the node agent scrapes."
+  type = object({
+    window = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
 }
 
 variable "objective" {

@@ -17,8 +17,8 @@ from purpleflea_agent.exchange.errors import OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest
 from purpleflea_agent.exchange.seed import SeedExchange
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_contract.settings import Endpoints
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_process import AgentFolder
 from support.raw_server import Answer, RawServer
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import logs
-from purpleflea_agent.telemetry.line_writer import MAX_BYTES, MAX_LINES, LineWriter
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import logs
+from purpleflea_sdk.telemetry.line_writer import MAX_BYTES, MAX_LINES, LineWriter
 from support.agent_process import AgentFolder
 from support.waiting import wait_for
 
@@ -194,8 +194,8 @@ def test_a_child_process_writes_its_own_lines_and_not_those_of_its_parent(
 ) -> None:
     program = """
 import logging, os
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import logs
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import logs
 logs.configure(read_environment())
 logging.info("parent")
 child = os.fork()
@@ -261,9 +261,9 @@ def test_the_exit_deadline_ends_the_process_whatever_logging_does(
 ) -> None:
     program = f"""
 import logging, os, sys, threading, time
-from purpleflea_agent.exit_deadline import exit_within
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import logs
+from purpleflea_sdk.exit_deadline import exit_within
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import logs
 {HELD[held]}
 exit_within(1.0, 3)
 {end}

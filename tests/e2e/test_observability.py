@@ -13,6 +13,7 @@ from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.datadog_objects import held
+from support.desired_objects import MONITORS, OBJECTS
 
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
@@ -139,7 +140,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
     wait_for(lambda: conditions().get("Ready") == "True", what="fleet Ready")
     uid = resource()["metadata"]["uid"]
     created = monitors.of(uid)
-    assert len(created) == 11
+    assert len(created) == MONITORS
     status = resource()["status"]
     existing = held(monitors.ask)
     for item in status["objects"]:
@@ -147,7 +148,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
         is_waiting = (item["kind"], item["state"]) == ("metric-tags", "Waiting")
         assert is_waiting or item["id"] in existing[item["kind"]], item
         assert is_waiting or item["state"] == "InSync", item
-    assert status["wanted"] == len(status["objects"]) == 36
+    assert status["wanted"] == len(status["objects"]) == OBJECTS
     assert APP_KEY not in json.dumps(resource())
 
     deleted = created["Purple Flea agent: high drawdown"]

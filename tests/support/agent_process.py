@@ -100,8 +100,9 @@ class AgentProcess:
         is_traced: bool = True,
         program: Sequence[str] = ("-m", "purpleflea_agent"),
         is_read: bool = True,
+        python: str = sys.executable,
     ) -> None:
-        """Start it as in its image, or without ddtrace-run, or as another program.
+        """Start it as in its image, or without ddtrace-run, or as another program, or in another environment.
 
         Without `is_read` its standard output is a short pipe that is not read before `read_output`.
         """
@@ -114,7 +115,7 @@ class AgentProcess:
             **environment,
         }
         self._process = subprocess.Popen(
-            [*tracing, sys.executable, *program],
+            [*tracing, python, *program],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -228,7 +228,7 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts, observability))
 
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
@@ -259,17 +259,14 @@ class _Operator:
         control_passes = TimedReconciler(
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
-        return (
-            WorkerPool(
-                name="workers", queue=self._queue, passes=passes, count=self._settings.workers
-            ),
-            WorkerPool(
-                name="control_workers",
-                queue=self._control_queue,
-                passes=control_passes,
-                count=control_lane.WORKERS,
-            ),
+        control = WorkerPool(
+            name="control_workers",
+            queue=self._control_queue,
+            passes=control_passes,
+            count=control_lane.WORKERS,
         )
+        count = self._settings.workers
+        return control.with_passes("workers", self._queue, passes, count=count)
 
     async def _create_control_lane(
         self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController
@@ -360,11 +357,11 @@ class _Operator:
             ),
         )
 
-    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
-        elector = self._elector
-
+    def _gauge_sources(
+        self, totals: FleetTotals, restarts: RestartBudget, observability: ObservabilityController
+    ) -> GaugeSources:
         def is_leading() -> bool:
-            return elector is None or elector.is_leading
+            return self._elector is None or self._elector.is_leading
 
         return GaugeSources(
             is_leading=is_leading,
@@ -376,9 +373,8 @@ class _Operator:
             agents=lambda: len(totals) if is_leading() else 0,
             conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            replicas=lambda: (
-                (totals.replicas, totals.ready, totals.observed) if is_leading() else (0, 0, 0)
-            ),
+            fleets=lambda: totals.fleets(observability.fleets(), _now()) if is_leading() else {},
+            replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
         )
 
     async def _connect_cluster(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown
-from purpleflea_agent.telemetry import redaction
+from purpleflea_sdk.telemetry import redaction
 
 DEADLINE_S = 6.0
 """Longest time from a call to the last byte of its answer; connecting and a repetition after a 401 included."""

@@ -118,6 +118,8 @@ class ErrorRate(MonitorThresholds):
     """Percent above which the monitor warns."""
     warning_recovery: Percent = 1
     """Percent below which the warning recovers."""
+    minimum_calls: Level = 10
+    """Calls within the window that an agent must exceed, so that one failed call of a few is not an alert."""
     window: Window = "5m"
     """Evaluation window in minutes or hours, such as 5m or 1h."""
 
@@ -165,17 +167,15 @@ class EscrowFailures(MonitorThresholds):
 
 
 class Heartbeat(MonitorThresholds):
-    """Completed trading intervals of an agent within the window, which must be longer than two intervals."""
+    """Heartbeats of an agent within the window. Missing data counts as zero."""
 
     fires_above = False
 
     critical: Level = 1
-    """Intervals within the window below which the monitor alerts."""
+    """Heartbeats within the window below which the monitor alerts."""
     window: Window = "5m"
     """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than two trading
     intervals of the agents, because one failed interval leaves a gap of two."""
-    no_data_minutes: Annotated[int, Field(ge=2, le=1440)] = 10
-    """Minutes without data after which the monitor also alerts."""
 
 
 class DroppedTelemetry(MonitorThresholds):
@@ -193,6 +193,31 @@ class DroppedTelemetry(MonitorThresholds):
     """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
+class PositionMismatch(MonitorThresholds):
+    """Markets whose reported position differs from the fills of an agent during the whole window."""
+
+    critical: Level = 0
+    """Markets above which the monitor alerts."""
+    window: Window = "10m"
+    """Evaluation window in minutes or hours, such as 10m or 1h. Fills in flight end within it."""
+
+
+class Halted(MonitorThresholds):
+    """Longest time, in hours, for which an agent of the fleet has been halted."""
+
+    critical: Level = 24
+    """Hours above which the monitor alerts."""
+    window: Window = "10m"
+    """Evaluation window in minutes or hours, such as 10m or 1h."""
+
+
+class OperatorSilent(DocumentedModel):
+    """Reports of the operator itself, which the node agent scrapes."""
+
+    window: Window = "10m"
+    """Time without a report after which the monitor alerts, in minutes or hours, such as 10m or 1h."""
+
+
 class Thresholds(SpecModel):
     """Levels at which the monitors alert, warn and recover. The defaults are those of the published integration."""
 
@@ -205,6 +230,9 @@ class Thresholds(SpecModel):
     escrow_failures: EscrowFailures = EscrowFailures()
     heartbeat: Heartbeat = Heartbeat()
     dropped_telemetry: DroppedTelemetry = DroppedTelemetry()
+    position_mismatch: PositionMismatch = PositionMismatch()
+    halted: Halted = Halted()
+    operator_silent: OperatorSilent = OperatorSilent()
 
 
 class FastBurn(DocumentedModel):

@@ -28,8 +28,8 @@ from purpleflea_agent.exchange.port import (
     Portfolio,
 )
 from purpleflea_agent.exchange.seed import wire
-from purpleflea_agent.telemetry import metrics, redaction
 from purpleflea_contract.settings import Endpoints
+from purpleflea_sdk.telemetry import metrics, redaction
 
 MAX_DETAIL = 300
 

@@ -24,7 +24,7 @@ from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping, text
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -87,6 +87,13 @@ class ObservabilityController:
             self._queue.add(key)
         elif self._resources.observe(manifest):
             self._queue.add(key)
+
+    def fleets(self) -> list[tuple[str, str]]:
+        """Return env and service of the fleets that the resources observe, in lower case."""
+        specs = (mapping(resource.get("spec")) for resource in self._resources.all())
+        return [
+            (text(spec.get("env")).lower(), text(spec.get("service")).lower()) for spec in specs
+        ]
 
     def start(self) -> None:
         """Queue all resources, because this replica leads from now on."""

@@ -1,22 +1,16 @@
-"""The HTTP server of a process: its socket, its limits, and the exit that begins at the signal."""
+"""uvicorn with the limits and the exit of an agent, for an ASGI application."""
 
 import math
-import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
 
-from purpleflea_agent import exit_deadline
-from purpleflea_agent.api.listener import bound_socket
-from purpleflea_agent.api.request_limits import MAX_CONNECTIONS, TimeoutProtocol
-from purpleflea_agent.settings import Environment
-
-CANNOT_BIND = (
-    "Cannot bind the HTTP port; set PURPLEFLEA_HTTP_HOST and PURPLEFLEA_HTTP_PORT to a free address"
-)
+from purpleflea_sdk import exit_deadline
+from purpleflea_sdk.http.asgi import Application
+from purpleflea_sdk.http.request_limits import MAX_CONNECTIONS, TimeoutProtocol
+from purpleflea_sdk.settings import Environment
 
 
 class Server(uvicorn.Server):
@@ -24,7 +18,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: Application,
         environment: Environment,
         *,
         at_exit: Callable[[], None],
@@ -59,28 +53,3 @@ class Server(uvicorn.Server):
         """Finish the requests and the agent; from here on only telemetry is left, and its time is bounded."""
         await super().shutdown(sockets)
         exit_deadline.exit_within(exit_deadline.TELEMETRY_TIMEOUT_S, self._exit_code())
-
-
-def keep_early_signals() -> list[int]:
-    """Record signals that arrive before the server runs, instead of dropping them or ending the process.
-
-    The kernel drops a signal without a handler if it is sent to the first process of a container. After a graceful
-    stop, uvicorn raises the signal again, which would kill a process that is not the first.
-    """
-    early_signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sig, _: early_signals.append(sig))
-    return early_signals
-
-
-def listener(environment: Environment) -> socket.socket:
-    """Return the bound socket of the server.
-
-    Raises:
-        OSError: The address cannot be bound.
-    """
-    bound = bound_socket(environment.http_host, environment.http_port)
-    # Accepted connections inherit this option. asyncio sets it only on sockets with an explicit protocol, which the
-    # socket of uvicorn does not have. Without the option the kernel delays the second part of an answer by 40 ms.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return bound

@@ -16,11 +16,11 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TextIO
 
-from purpleflea_agent.settings import Environment, read_environment, strategy_name
-from purpleflea_agent.telemetry import drop_counters, redaction
-from purpleflea_agent.telemetry.line_writer import LineWriter
 from purpleflea_contract import events
 from purpleflea_contract.events import LogEvent
+from purpleflea_sdk.settings import Environment, read_environment, strategy_name
+from purpleflea_sdk.telemetry import drop_counters, redaction
+from purpleflea_sdk.telemetry.line_writer import LineWriter
 
 STOCK_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 RESERVED = frozenset(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from datadog.dogstatsd.base import DogStatsd
 
-from purpleflea_agent.settings import Environment, strategy_name
+from purpleflea_sdk.settings import Environment, strategy_name
 
 
 class PublishedStatsd:

@@ -12,13 +12,13 @@ from math import isfinite
 
 from datadog.dogstatsd.base import DogStatsd
 
-from purpleflea_agent.settings import Environment, strategy_name
-from purpleflea_agent.telemetry import drop_counters
-from purpleflea_agent.telemetry.buffer import MetricBuffer
-from purpleflea_agent.telemetry.openmetrics import OpenMetricsCollector
 from purpleflea_contract import tags
 from purpleflea_contract.metrics import TELEMETRY_DROPPED, Metric
 from purpleflea_contract.tags import OTHER, Tag
+from purpleflea_sdk.settings import Environment, strategy_name
+from purpleflea_sdk.telemetry import drop_counters
+from purpleflea_sdk.telemetry.buffer import MetricBuffer
+from purpleflea_sdk.telemetry.openmetrics import OpenMetricsCollector
 
 logger = logging.getLogger("purpleflea.telemetry")
 

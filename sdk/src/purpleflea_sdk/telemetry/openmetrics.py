@@ -21,8 +21,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from purpleflea_agent.telemetry import drop_counters
 from purpleflea_contract.metrics import METRICS, TELEMETRY_DROPPED, Metric, MetricType
+from purpleflea_sdk.telemetry import drop_counters
 
 BUCKETS = {
     "millisecond": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000),

@@ -2,6 +2,7 @@
 
 It gives probes, the acknowledgement of the trading mode, /metrics, a graceful exit and the flush of telemetry. Your
 function is the loop of the agent. If it ends before the process was asked to stop, readiness and liveness fail.
+Paths of an application need uvicorn (the extra `app`); without one, a plain server answers.
 """
 
 import asyncio
@@ -9,29 +10,29 @@ import contextlib
 import functools
 import inspect
 import logging
+import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Protocol, TypeGuard, cast
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from starlette.applications import Starlette
-
-from purpleflea_agent.api import server
-from purpleflea_agent.api.request_limits import BodyLimit
-from purpleflea_agent.api.server import Server
-from purpleflea_agent.control import ControlFile
-from purpleflea_agent.settings import (
+from purpleflea_contract import routes
+from purpleflea_contract.settings import Settings
+from purpleflea_sdk.control import ControlFile, Drain
+from purpleflea_sdk.exit_deadline import TELEMETRY_TIMEOUT_S, exit_within
+from purpleflea_sdk.http import listener, plain_server
+from purpleflea_sdk.http.response import Response
+from purpleflea_sdk.settings import (
     Environment,
     SettingsError,
     partial_environment,
     read_environment,
     read_settings,
 )
-from purpleflea_agent.telemetry import drop_counters, logs, metrics, tracing
-from purpleflea_agent.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
-from purpleflea_contract import routes
-from purpleflea_contract.control import Acknowledgement
-from purpleflea_contract.settings import Settings
+from purpleflea_sdk.telemetry import drop_counters, logs, metrics, tracing
+from purpleflea_sdk.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
 
 USER_ERROR = 2
 
@@ -50,6 +51,9 @@ class Agent:
         """Set it to a reason to fail the readiness probe, such as an exchange that does not answer."""
         self.left_undone: str | None = None
         """Set it to the orders that are still open: a halt is not reported as drained until it is None again."""
+        self.drain: Callable[[], Awaitable[Drain]] | None = None
+        """Set it to a function that reports the work in progress, if a text is not enough. It runs for each
+        acknowledgement of the mode."""
         self._stopping = threading.Event()
         self._wakeup: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,10 +117,20 @@ class Agent:
 Function = Callable[[Agent], Awaitable[None] | None]
 
 
+class Application(Protocol):
+    """A FastAPI or Starlette application."""
+
+    router: Any
+    """Its routes; `router.lifespan_context(app)` is its start and stop."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request (ASGI 3)."""
+
+
 class _Process:
     """The function, its task, and the reason why it ended."""
 
-    def __init__(self, agent: Agent, function: Function | None, app: Starlette | None) -> None:
+    def __init__(self, agent: Agent, function: Function | None, app: Application | None) -> None:
         self.agent = agent
         self.function = function
         self.app = app
@@ -148,11 +162,11 @@ class _Process:
                 logger.critical("The agent's function returned before the process was stopped")
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Run the function and the application's own start and stop."""
         following = asyncio.create_task(self.agent.control.follow(), name="control")
         async with contextlib.AsyncExitStack() as stack:
-            if self.app is not None:  # Starlette does not run it for a mounted application
+            if self.app is not None:
                 await stack.enter_async_context(self.app.router.lifespan_context(self.app))
             running = asyncio.create_task(self.run(), name="agent")
             try:
@@ -170,30 +184,74 @@ class _Process:
             running.cancel()
             await asyncio.wait({running}, timeout=1)
 
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the process after a signal."""
+        return 0 if self.death is None else 1
+
     def problem(self) -> str | None:
         """Describe why the process does not work; None if it does."""
         return None if self.death is None else f"the agent's function ended: {self.death}"
 
-    def acknowledgement(self) -> Acknowledgement:
-        """Return the answer to the operator."""
+    async def drain(self) -> Drain:
+        """Report the work in progress."""
         agent = self.agent
-        return agent.control.acknowledged(
-            at_rest=agent.control.is_halted and agent.left_undone is None,
-            left_undone=agent.left_undone if agent.control.is_halted else None,
-        )
+        drain = await agent.drain() if agent.drain is not None else Drain(is_drained=True)
+        if agent.left_undone is None:
+            return drain
+        texts = (drain.left_undone, agent.left_undone if agent.control.is_halted else None)
+        text = "; ".join(text for text in texts if text) or None
+        return replace(drain, is_drained=False, left_undone=text)
+
+    async def answer(self, path: str, accept: str) -> Response | None:
+        """Return the response of a path that the operator needs; None for any other path."""
+        match path:
+            case routes.HEALTH.path:
+                return _probe(self.problem())
+            case routes.READY.path:
+                halted = self.agent.control.is_halted
+                return _probe(self.problem() or (None if halted else self.agent.not_ready))
+            case routes.CONTROL.path:
+                acknowledgement = await self.agent.control.acknowledge(self.drain)
+                return Response(status=200, body=acknowledgement.model_dump_json().encode())
+            case routes.STATUS.path:
+                return Response.of_json(self._status())
+            case routes.METRICS.path:
+                page, content_type = metrics.emitter().exposed(accept)
+                return Response(status=200, content_type=content_type, body=page)
+        return None
+
+    def _status(self) -> dict[str, object]:
+        dropped = drop_counters.counts()
+        return {
+            "agent_id": self.agent.environment.agent_id,
+            "mode": self.agent.control.mode.value,
+            "telemetry_dropped": sum(dropped.values()),
+            "telemetry_dropped_by_signal": dropped,
+        }
 
 
-def serve(function: Function | Starlette | None = None, *, app: Starlette | None = None) -> int:
+def serve(function: Function | Application | None = None, *, app: Application | None = None) -> int:
     """Run a process until SIGTERM or SIGINT; return its exit code for `sys.exit`.
 
     `function` takes one Agent; async, or not async (then it runs in a thread). `app` is a FastAPI or Starlette
-    application for paths of your own, which is enough if the agent has no loop.
+    application for paths of your own, which is enough if the agent has no loop. Call it in the main thread.
+
+    The exit code is 0 after a signal, 1 if the function ended without one, and 2 if the environment or the port must
+    be changed; the log has one line with the remedy.
+
+    Raises:
+        TypeError: There is neither a function nor an application.
+        ImportError: There is an application, and uvicorn is not installed.
     """
-    if isinstance(function, Starlette):
-        function, app = None, function
-    if function is None and app is None:
+    if _is_application(function):
+        work, app = None, function
+    else:
+        work = cast("Function | None", function)
+    if work is None and app is None:
         raise TypeError("serve needs a function of one argument, or an application")
-    early_signals = server.keep_early_signals()
+    run = _run_plain if app is None else _uvicorn()
+    early_signals = listener.keep_early_signals()
     try:
         environment = read_environment()
     except SettingsError as error:
@@ -204,70 +262,92 @@ def serve(function: Function | Starlette | None = None, *, app: Starlette | None
     warn_if_no_receiver(environment)
     metrics.install(create_emitter(environment))
     tracing.install(environment)
-    process = _Process(Agent(environment), function, app)
-    running = Server(
-        create_app(process),
-        environment,
-        at_exit=process.agent.stop,
-        exit_code=lambda: 0 if process.death is None else 1,
-    )
+    process = _Process(Agent(environment), work, app)
     try:
-        listener = server.listener(environment)
+        bound = listener.listener(environment)
     except OSError as error:
-        logger.critical(server.CANNOT_BIND, extra={"error": str(error)})
+        logger.critical(listener.CANNOT_BIND, extra={"error": str(error)})
         return USER_ERROR
-    logger.info("Listening", extra={"http_port": listener.getsockname()[1]})
+    logger.info("Listening", extra={"http_port": bound.getsockname()[1]})
     if early_signals:
         return 0
-    running.run(sockets=[listener])
+    started = run(process, bound)
+    code = process.exit_code if started else 1
+    exit_within(TELEMETRY_TIMEOUT_S, code)
     metrics.emitter().close()
-    return 0 if running.started and process.death is None else 1
+    return code
 
 
-def create_app(process: _Process) -> FastAPI:
-    """Return the routes that the operator needs, in front of those of the application."""
-    made = FastAPI(lifespan=process.lifespan, openapi_url=None)
-
-    @made.get(routes.HEALTH.path)
-    async def healthz() -> JSONResponse:
-        return _probe(process.problem())
-
-    @made.get(routes.READY.path)
-    async def readyz() -> JSONResponse:
-        halted = process.agent.control.is_halted
-        return _probe(process.problem() or (None if halted else process.agent.not_ready))
-
-    @made.get(routes.CONTROL.path)
-    async def control() -> Acknowledgement:
-        process.agent.control.refresh()
-        await process.agent.control.wait_until_applied()
-        return process.acknowledgement()
-
-    @made.get(routes.STATUS.path)
-    async def status() -> dict[str, object]:
-        dropped = drop_counters.counts()
-        return {
-            "agent_id": process.agent.environment.agent_id,
-            "mode": process.agent.control.mode.value,
-            "telemetry_dropped": sum(dropped.values()),
-            "telemetry_dropped_by_signal": dropped,
-        }
-
-    @made.get(routes.METRICS.path)
-    async def metrics_page(request: Request) -> Response:
-        page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
-        return Response(page, headers={"Content-Type": content_type})
-
-    if process.app is not None:
-        made.mount("/", process.app)
-    made.add_middleware(BodyLimit)
-    return made
+Run = Callable[[_Process, socket.socket], bool]
+"""Serves the process until a signal; returns whether it started."""
 
 
-def _probe(problem: str | None) -> JSONResponse:
+def _run_plain(process: _Process, bound: socket.socket) -> bool:
+    asyncio.run(_plain(process, bound))
+    return True
+
+
+async def _plain(process: _Process, bound: socket.socket) -> None:
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        if not process.agent.is_stopping:
+            exit_within(process.agent.environment.exit_timeout_s)
+            process.agent.stop()
+            loop.call_soon_threadsafe(stopped.set)
+
+    # Not add_signal_handler: its handlers are removed with the loop, and a second signal would end the process early.
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        # The server stops last, so that a halt is acknowledged while the function finishes its work.
+        async with plain_server.running(bound, process.answer), process.running():
+            await stopped.wait()
+        # The end of the event loop waits for the threads that it started, such as look-ups of names.
+        exit_within(TELEMETRY_TIMEOUT_S, process.exit_code)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _uvicorn() -> Run:
+    """Return the server for an application.
+
+    Raises:
+        ImportError: uvicorn is not installed.
+    """
+    try:
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        remedy = "pip install 'purpleflea-sdk[app]'"
+        raise ImportError(f"an application needs uvicorn: {remedy}") from error
+    from purpleflea_sdk.http.asgi import OperatorPaths
+    from purpleflea_sdk.http.request_limits import BodyLimit
+    from purpleflea_sdk.http.server import Server
+
+    def run(process: _Process, bound: socket.socket) -> bool:
+        agent = process.agent
+        assert process.app is not None  # noqa: S101 - for the type checker
+        paths = OperatorPaths(process.answer, process.app, process.running)
+        server = Server(
+            BodyLimit(paths),
+            agent.environment,
+            at_exit=agent.stop,
+            exit_code=lambda: process.exit_code,
+        )
+        server.run(sockets=[bound])
+        return server.started
+
+    return run
+
+
+def _is_application(function: object) -> TypeGuard[Application]:
+    return hasattr(getattr(function, "router", None), "lifespan_context")
+
+
+def _probe(problem: str | None) -> Response:
     if problem is None:
-        return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "failed", "detail": problem}, status_code=503)
+        return Response.of_json({"status": "ok"})
+    return Response.of_json({"status": "failed", "detail": problem}, status=503)
 
 
 def _is_async(function: Function) -> bool:

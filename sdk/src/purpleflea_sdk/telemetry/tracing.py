@@ -1,24 +1,35 @@
 """Spans of the contract, in addition to the automatic instrumentation of ddtrace.
 
 It marks them as measured, adds the tags of the agent's identity and flags errors. ddtrace sends them to the receiver in
-the environment. The contract defines names and allowed tags.
+the environment. The contract defines names and allowed tags. If ddtrace is not installed, names and tags are checked,
+and there are no spans.
 """
 
 import contextlib
+import importlib.util
 import logging
 import sys
 import traceback
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from ddtrace import config
-from ddtrace.trace import Span as TracerSpan
-from ddtrace.trace import TraceFilter, tracer
-
-from purpleflea_agent.settings import Environment, read_environment, strategy_name
-from purpleflea_agent.telemetry import drop_counters, redaction
-from purpleflea_agent.telemetry.dogstatsd import warn_if_no_receiver
 from purpleflea_contract import spans as contract
+from purpleflea_sdk.settings import Environment, read_environment, strategy_name
+from purpleflea_sdk.telemetry import drop_counters, redaction
+from purpleflea_sdk.telemetry.dogstatsd import warn_if_no_receiver
+
+HAS_TRACER = importlib.util.find_spec("ddtrace") is not None
+
+if TYPE_CHECKING or HAS_TRACER:
+    from ddtrace import config
+    from ddtrace.trace import Span as TracerSpan
+    from ddtrace.trace import TraceFilter, tracer
+else:
+    from purpleflea_sdk.telemetry.no_tracer import Span as TracerSpan
+    from purpleflea_sdk.telemetry.no_tracer import TraceFilter, config, tracer
+
+logger = logging.getLogger("purpleflea.telemetry")
 
 TagValue = str | int | float | Decimal
 
@@ -81,6 +92,10 @@ def install(environment: Environment) -> None:
     """Set identity and filters; disable tracing if there is no receiver."""
     warn_if_no_receiver(environment)
     _identify(environment)
+    if environment.traces_have_a_receiver and not HAS_TRACER:
+        logger.warning(
+            "ddtrace is not installed: traces are not sent; pip install 'purpleflea-sdk[tracing]'"
+        )
     _register_drop_counter()
     if not environment.dd_remote_configuration_enabled:
         _disable_remote_configuration()

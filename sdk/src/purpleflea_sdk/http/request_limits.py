@@ -10,11 +10,10 @@ import itertools
 from collections import Counter
 
 import h11
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from purpleflea_agent.api.problems import Problem, problem_response
+from purpleflea_sdk.http.asgi import Application, Message, Receive, Scope, Send, send_response
+from purpleflea_sdk.http.response import Response, problem
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DRAINED_BYTES = 16 * 1024 * 1024
@@ -105,7 +104,7 @@ class TimeoutProtocol(H11Protocol):
 class BodyLimit:
     """ASGI middleware: 413 for a body that is too long, 408 for a body that takes too long."""
 
-    def __init__(self, app: ASGIApp, *, timeout_s: float = BODY_TIMEOUT_S) -> None:
+    def __init__(self, app: Application, *, timeout_s: float = BODY_TIMEOUT_S) -> None:
         self._app = app
         self._timeout_s = timeout_s
 
@@ -114,20 +113,17 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        try:
-            body = await _read_body(scope, receive, self._timeout_s)
-        except Problem as problem:
-            await problem_response(problem)(scope, receive, send)
-            return
-        if body is not None:
+        body = await _read_body(scope, receive, self._timeout_s)
+        if isinstance(body, Response):
+            await send_response(send, body, headers=((b"connection", b"close"),))
+        elif body is not None:
             await self._app(scope, _replay(body, receive), send)
 
 
-async def _read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes | None:
-    """Return the body, or None if the client disconnected."""
-    announced = Headers(scope=scope).get("content-length", "0")
-    too_large = announced.isdigit() and int(announced) > MAX_BODY_BYTES
+async def _read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes | Response | None:
+    """Return the body, the response to a request whose body is refused, or None if the client disconnected."""
     body, received = bytearray(), 0
+    too_large = _announced_length(scope) > MAX_BODY_BYTES
     try:
         async with asyncio.timeout(timeout_s):
             while True:
@@ -140,21 +136,17 @@ async def _read_body(scope: Scope, receive: Receive, timeout_s: float) -> bytes 
                     body += message.get("body", b"")
                 if not message.get("more_body", False) or received > MAX_DRAINED_BYTES:
                     break
-    except TimeoutError as error:
-        raise Problem(
-            408,
-            "too_slow",
-            f"the body was not received within {timeout_s:g} s",
-            headers={"Connection": "close"},
-        ) from error
+    except TimeoutError:
+        return problem(408, "too_slow", f"the body was not received within {timeout_s:g} s")
     if too_large:
-        raise Problem(
-            413,
-            "body_too_large",
-            f"a request body has at most {MAX_BODY_BYTES} bytes",
-            headers={"Connection": "close"},
-        )
+        return problem(413, "body_too_large", f"a request body has at most {MAX_BODY_BYTES} bytes")
     return bytes(body)
+
+
+def _announced_length(scope: Scope) -> int:
+    lengths = (value for name, value in scope["headers"] if name.lower() == b"content-length")
+    length = next(lengths, b"0")
+    return int(length) if length.isdigit() else 0
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -8,16 +8,16 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from purpleflea_agent.telemetry import logs
 from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_contract.events import CONTROL_CHANGED
+from purpleflea_sdk.telemetry import logs
 
 POLL_INTERVAL_S = 0.25
 ACKNOWLEDGE_WAIT_S = 1.0
@@ -32,6 +32,20 @@ class SendBlocked(Exception):  # noqa: N818 - the name states the meaning
     def __init__(self, reason: str) -> None:
         super().__init__(f"the trading mode forbids it: {reason}")
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """State of the work that a halt waits for."""
+
+    is_drained: bool
+    """True if nothing is being sent, the outcome of everything sent is known, and all work of the mode is done."""
+    is_sending: bool = False
+    """True while a request that moves money is being sent."""
+    flattened: bool | None = None
+    """True if no position is left; None if that was not requested, or is not known yet."""
+    left_undone: str | None = None
+    """Description of the work that was not done, and of the orders that are still open."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +183,20 @@ class ControlFile:
     def end(self) -> None:
         """Let no more money leave, in any mode, because the process exits. Safe in a signal handler."""
         self._is_exiting = True
+
+    async def acknowledge(self, report: Callable[[], Awaitable[Drain]]) -> Acknowledgement:
+        """Return the answer to GET /v1/control: read the mode, wait for requests in flight, and add the report."""
+        self.refresh()
+        await self.wait_until_applied()
+        mode = self.mode
+        drain = await report()
+        return self.acknowledged(
+            # The mode may have changed while the report was made.
+            at_rest=self.is_halted and drain.is_drained and self.mode is mode,
+            sending=drain.is_sending,
+            flattened=drain.flattened,
+            left_undone=drain.left_undone,
+        )
 
     def acknowledged(
         self,

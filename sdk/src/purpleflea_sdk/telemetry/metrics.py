@@ -9,10 +9,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import published, tag_cardinality
-from purpleflea_agent.telemetry.dogstatsd import Emitter, Value, create_emitter, warn_if_no_receiver
 from purpleflea_contract import metrics as contract
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import published, tag_cardinality
+from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value, create_emitter, warn_if_no_receiver
 
 P = ParamSpec("P")
 T = TypeVar("T")
