@@ -142,12 +142,14 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_connections_of_one_address_are_bounded_and_others_are_served(
+async def test_a_new_connection_replaces_the_oldest_one_of_its_address(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plain_server, "MAX_CONNECTIONS_PER_ADDRESS", 3)
     silent = [await server.connect() for _ in range(3)]
-    assert await server.receive(GET + b"\r\n") == b""
+    assert (await server.receive(GET + b"\r\n")).startswith(b"HTTP/1.1 503 ")
+    async with asyncio.timeout(5):
+        assert await _rest(silent[0][0]) == b""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
     )
