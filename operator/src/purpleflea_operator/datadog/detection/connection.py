@@ -33,10 +33,20 @@ class ConnectionMode(StrEnum):
     SOCKET = "Socket"
     CSI = "CSI"
     NONE = "None"
+    SIDECAR = "Sidecar"
+    """A Datadog agent in the same pod. It is used only on request, as is the next one."""
+    ENDPOINT = "Endpoint"
+    """An address in the spec."""
+
+    @property
+    def is_explicit(self) -> bool:
+        """Return True if the connection does not depend on a detected node agent."""
+        return self in (ConnectionMode.SIDECAR, ConnectionMode.ENDPOINT)
 
 
 RequestedConnection = Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"]
-"""Values of spec.datadog.connection."""
+"""Values of spec.datadog.connection that depend on the detected node agents."""
+LOOPBACK = "127.0.0.1"
 
 
 class Refusal(StrEnum):

@@ -109,7 +109,7 @@ def named_port(daemon_set: Manifest, name: str) -> int | None:
 
 def has_protocol(item: Manifest, protocol: str) -> bool:
     """Return True if a port has this protocol. The API server always sets one."""
-    return item.get("protocol", protocol) == protocol
+    return bool(item.get("protocol", protocol) == protocol)
 
 
 def port(
