@@ -25,7 +25,7 @@ help: ## Show this list
 .venv/.ready: $(LOCKS) requirements/setup.sh
 	@requirements/setup.sh
 
-setup: .venv/.ready ## Create .venv with all tools and the four packages
+setup: .venv/.ready ## Create .venv with all tools and the five packages
 
 demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the operator and three agents, and show them
 	@$(SANDBOX) demo up

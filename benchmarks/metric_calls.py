@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from benchmarks import page
 from benchmarks.sink import SinkProcess
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import metrics
-from purpleflea_agent.telemetry.dogstatsd import Emitter, create_emitter
 from purpleflea_contract import metrics as contract
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import metrics
+from purpleflea_sdk.telemetry.dogstatsd import Emitter, create_emitter
 
 BATCH, BATCHES = 200, 400
 RATE_PER_S, TICK_S = 20_000, 0.01

@@ -15,12 +15,14 @@ PAGES = (
         "docs/observability.md",
         "docs/bring-your-own-agent.md",
         "docs/strategies.md",
+        "docs/own-trading-agent.md",
         "docs/published-page.md",
     ),
 )
 PACKAGES = {
     "O": "operator/src/purpleflea_operator",
     "A": "agent_image/src/purpleflea_agent",
+    "K": "sdk/src/purpleflea_sdk",
     "C": "contract/src/purpleflea_contract",
     "S": "sandbox/src/purpleflea_sandbox",
 }
@@ -77,7 +79,7 @@ def test_the_operator_folder_is_not_a_package(repository):
     assert strays == []
 
 
-@pytest.mark.parametrize("folder", ["contract", "operator", "agent_image", "sandbox"])
+@pytest.mark.parametrize("folder", ["contract", "sdk", "operator", "agent_image", "sandbox"])
 def test_modules_are_short_and_have_a_docstring(repository, folder):
     faults = []
     for path in (repository / folder / "src").rglob("*.py"):
@@ -101,7 +103,7 @@ def test_the_chart_is_for_the_version_of_the_operator(repository):
 
     chart = (repository / "charts/purpleflea-operator/Chart.yaml").read_text()
     assert f"appVersion: {__version__}" in chart
-    for project in ("contract", "operator", "agent_image", "sandbox"):
+    for project in ("contract", "sdk", "operator", "agent_image", "sandbox"):
         text = (repository / project / "pyproject.toml").read_text()
         assert f'version = "{__version__}"' in text
 

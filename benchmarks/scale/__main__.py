@@ -120,8 +120,9 @@ def summary(phase: Phase) -> str:
         for name, item in phase.latencies.items()
     )
     lag = "" if phase.lag_p99_s is None else f", lag p99 {1000 * phase.lag_p99_s:.0f} ms"
+    own = "" if phase.own_lag_p99_s is None else f", own part {1000 * phase.own_lag_p99_s:.0f} ms"
     counts = f"{phase.writes} writes, {phase.reads} reads"
-    return f"{phase.name}: {phase.seconds:.1f} s, {cpu}, {counts}{latencies}{lag}"
+    return f"{phase.name}: {phase.seconds:.1f} s, {cpu}, {counts}{latencies}{lag}{own}"
 
 
 def _write(folder: Path, runs: list[Run], environment: Environment) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks import process
-from benchmarks.scale.figures import histogram_quantile
-from benchmarks.scale.operators import Operator
+from benchmarks.scale.operators import LagBuckets, Operator
 from benchmarks.scale.plane import USERS, Plane
 from benchmarks.scale.results import Latency, Phase
 
@@ -43,15 +42,15 @@ async def measured(plane: Plane, operator: Operator | None, name: str) -> AsyncI
     recording = Recording(name)
     if operator is not None:
         reset_peak(operator.pid)
-    lag_before = {} if operator is None else await operator.lag_buckets()
+    lag_before = LagBuckets({}, {}) if operator is None else await operator.lag_buckets()
     waited_before = 0.0 if operator is None else operator.waited_s()
     point, before, began = plane.audit.end(), _cpu_s(plane, operator), time.monotonic()
     yield recording
     operator = operator or recording.started
     seconds, after = time.monotonic() - began, _cpu_s(plane, operator)
     requests = requests_since(plane.audit.file, point, USERS["operator"])
-    lag = {} if operator is None else await operator.lag_buckets()
-    observed = {bound: count - lag_before.get(bound, 0.0) for bound, count in lag.items()}
+    lag = LagBuckets({}, {}) if operator is None else await operator.lag_buckets()
+    lag_p99_s, own_lag_p99_s = lag.p99_since(lag_before)
     recording.result = Phase(
         name=name,
         seconds=seconds,
@@ -60,7 +59,8 @@ async def measured(plane: Plane, operator: Operator | None, name: str) -> AsyncI
         leases=sum(number for key, number in requests.items() if LEASES in key),
         peak_mib=0.0 if operator is None else process.peak_mib(operator.pid),
         waited_s=None if operator is None else operator.waited_s() - waited_before,
-        lag_p99_s=histogram_quantile(observed, 0.99) if any(observed.values()) else None,
+        lag_p99_s=lag_p99_s,
+        own_lag_p99_s=own_lag_p99_s,
         latencies={key: Latency.of(value) for key, value in recording.seconds_by_latency.items()},
     )
 

@@ -10,8 +10,10 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import process
+from benchmarks.scale.figures import histogram_quantile
 from benchmarks.scale.plane import OPERATOR, SYSTEM, Plane
 
 AS_IN_THE_IMAGE = """
@@ -21,10 +23,27 @@ from purpleflea_operator.__main__ import main
 sys.exit(main())
 """
 LAG = re.compile(
-    r'^purpleflea_operator_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE
+    r'^purpleflea_operator_event_loop_(own_)?lag_seconds_bucket\{le="([^"]+)"\} (\S+)$',
+    re.MULTILINE,
 )
 READY_LIMIT_S = 300.0
 STOP_LIMIT_S = 40.0
+
+
+class LagBuckets(NamedTuple):
+    """Cumulative histograms of the event-loop lag by upper bound in seconds, and of the part in which the loop ran."""
+
+    whole: dict[float, float]
+    own: dict[float, float]
+
+    def p99_since(self, before: "LagBuckets") -> tuple[float | None, float | None]:
+        """Return the 99th percentiles of both in seconds since an earlier scrape, or None without a sample."""
+        return _p99(self.whole, before.whole), _p99(self.own, before.own)
+
+
+def _p99(buckets: dict[float, float], before: dict[float, float]) -> float | None:
+    observed = {bound: count - before.get(bound, 0.0) for bound, count in buckets.items()}
+    return histogram_quantile(observed, 0.99) if any(observed.values()) else None
 
 
 class OperatorExitedError(Exception):
@@ -72,13 +91,14 @@ class Operator:
                 f"the operator exited with {self._process.returncode}: {tail}"
             )
 
-    async def lag_buckets(self) -> dict[float, float]:
-        """Return the cumulative histogram of the event-loop lag; empty if the operator has none."""
+    async def lag_buckets(self) -> LagBuckets:
+        """Return the cumulative histograms of the event-loop lag; empty if the operator has none."""
         text = await asyncio.to_thread(self._get, "/metrics")
-        return {
-            math.inf if bound == "+Inf" else float(bound): float(count)
-            for bound, count in LAG.findall(text)
-        }
+        buckets = LagBuckets({}, {})
+        for own, bound, count in LAG.findall(text):
+            histogram = buckets.own if own else buckets.whole
+            histogram[math.inf if bound == "+Inf" else float(bound)] = float(count)
+        return buckets
 
     def cpu_s(self) -> float:
         """Return the CPU seconds of the process."""

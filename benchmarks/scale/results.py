@@ -44,6 +44,8 @@ class Phase:
     peak_mib: float = 0.0
     """Largest resident set of the operator in this phase."""
     lag_p99_s: float | None = None
+    own_lag_p99_s: float | None = None
+    """Part of the event-loop lag in which the loop ran; other processes cause the rest."""
     waited_s: float | None = None
     """Time for which the operator was ready to run, and other processes used the processors."""
     latencies: Mapping[str, Latency] = field(default_factory=dict)

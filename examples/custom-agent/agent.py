@@ -2,8 +2,8 @@
 
 import sys
 
-from purpleflea_agent import Agent, logs, metrics, serve, tracing
 from purpleflea_contract import spans
+from purpleflea_sdk import Agent, logs, metrics, serve, tracing
 
 
 async def trade(agent: Agent) -> None:

@@ -653,5 +653,7 @@ resource "datadog_dashboard_json" "fleet" {
         }
       },
     ]
+    notify_list = []
+    tags        = []
   })
 }

@@ -54,6 +54,10 @@ resource "datadog_logs_index" "agents" {
   filter {
     query = "service:${var.service}"
   }
+
+  lifecycle {
+    ignore_changes = [exclusion_filter]
+  }
 }
 
 resource "datadog_logs_index_order" "organisation" {

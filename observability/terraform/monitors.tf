@@ -5,31 +5,37 @@ resource "datadog_monitor" "drawdown" {
   type     = "query alert"
   priority = 1
   query    = "max(last_${var.drawdown.window}):max:agent.risk.max_drawdown_pct{env:${var.env},service:${var.service}} by {agent_id} > ${var.drawdown.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
-    Agent {{agent_id.name}}: the equity is {{value}} % below its peak. The strategy is losing money, or money was withdrawn from the account.
+    Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
     Review the open positions now, and halt the agent if the loss is real.
-    ${join(" ", var.notifications.paging)}
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
     {{/is_alert}}
     {{#is_warning}}
-    Agent {{agent_id.name}}: the equity is {{value}} % below its peak. The strategy is losing money, or money was withdrawn from the account.
+    Agent {{agent_id.name}}: the equity was up to {{value}} % below its peak in the last ${var.drawdown.window}. The strategy is losing money, or money was withdrawn from the account.
     Review the open positions now, and halt the agent if the loss is real.
     ${join(" ", var.notifications.trading)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Agent {{agent_id.name}}: the drawdown is below ${var.drawdown.critical_recovery} % again.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.paging)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: the drawdown has been below ${var.drawdown.critical_recovery} % for ${var.drawdown.window}. The alert also ends if the agent sends no data for 2 hours.
+    ${join(" ", var.notifications.paging)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/drawdown.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:drawdown"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
   evaluation_delay    = 60
   renotify_interval   = var.renotify_minutes
 
@@ -42,35 +48,24 @@ resource "datadog_monitor" "drawdown" {
 }
 
 resource "datadog_monitor" "wallet_balance" {
-  name     = "Purple Flea agent: wallet balance low"
+  name     = "Purple Flea agent: balance below the threshold (part of: wallet balance low)"
   type     = "query alert"
-  priority = 2
+  priority = 5
   query    = "min(last_${var.balance.window}):min:agent.wallet.balance_usd{currency:${var.currency},wallet_type:trading,env:${var.env},service:${var.service}} by {agent_id} < ${var.balance.critical}"
-  message  = <<-EOT
-    {{#is_alert}}
-    Agent {{agent_id.name}}: the wallet balance is $${{value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
-    Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
-    ${join(" ", var.notifications.trading)}
-    {{/is_alert}}
-    {{#is_warning}}
-    Agent {{agent_id.name}}: the wallet balance is $${{value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
-    Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
-    ${join(" ", var.notifications.trading)}
-    {{/is_warning}}
-    {{#is_recovery}}
-    Agent {{agent_id.name}}: the wallet balance is $${{value}} again.
-    ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+  message = chomp(<<-EOT
+    Agent {{agent_id.name}}: the wallet balance is $${{value}}. This monitor sends no notification.
     Runbook: ${var.runbooks_url}/wallet-balance.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-balance"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = var.balance.critical
@@ -80,12 +75,104 @@ resource "datadog_monitor" "wallet_balance" {
   }
 }
 
+resource "datadog_monitor" "wallet_unfunded" {
+  name     = "Purple Flea agent: never funded (part of: wallet balance low)"
+  type     = "query alert"
+  priority = 5
+  query    = "max(last_1w):max:agent.wallet.balance_usd{currency:${var.currency},wallet_type:trading,env:${var.env},service:${var.service}} by {agent_id} <= 0"
+  message = chomp(<<-EOT
+    Agent {{agent_id.name}} had no money in the last week, so its low balance is not an alert. This monitor sends no notification.
+    Runbook: ${var.runbooks_url}/wallet-balance.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-unfunded"]
+
+  include_tags        = true
+  notify_audit        = false
+  on_missing_data     = "default"
+  require_full_window = false
+  new_group_delay     = 60
+  timeout_h           = 2
+
+  monitor_thresholds {
+    critical = 0
+  }
+}
+
+resource "datadog_monitor" "wallet_low" {
+  name     = "Purple Flea agent: wallet balance low"
+  type     = "composite"
+  priority = 2
+  query    = "${datadog_monitor.wallet_balance.id} && !${datadog_monitor.wallet_unfunded.id}"
+  message = chomp(<<-EOT
+    {{#is_alert}}
+    Agent {{agent_id.name}}: the wallet balance is $${{a.value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
+    Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert}}
+    {{#is_warning}}
+    Agent {{agent_id.name}}: the wallet balance is $${{a.value}}, which is too low to fund new positions. The agent spent the money, or its claim from the faucet was refused.
+    Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.
+    ${join(" ", var.notifications.trading)}
+    {{/is_warning}}
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: the wallet balance is sufficient again. The alert also ends if the agent sends no data for 2 hours.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
+    Runbook: ${var.runbooks_url}/wallet-balance.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:wallet-low"]
+
+  include_tags = true
+  notify_audit = false
+}
+
+resource "datadog_monitor" "position_mismatch" {
+  name     = "Purple Flea agent: positions differ from the books"
+  type     = "query alert"
+  priority = 1
+  query    = "min(last_${var.position_mismatch.window}):max:agent.positions.mismatch_count{env:${var.env},service:${var.service}} by {agent_id} > ${var.position_mismatch.critical}"
+  message = chomp(<<-EOT
+    {{#is_alert}}
+    Agent {{agent_id.name}}: in {{value}} markets the exchange reports another position than the fills of the agent for ${var.position_mismatch.window}. Another program uses the same API key, an order was placed by hand, or the journal was lost. The agent does not let these positions grow.
+    Compare the positions of the exchange with the log event position_mismatch, then correct one of them.
+    ${join(" ", var.notifications.paging)} ${join(" ", var.notifications.halt)}
+    {{/is_alert}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: the positions agree with the books again. The alert also ends if the agent sends no data for 2 hours.
+    ${join(" ", var.notifications.paging)}
+    {{/is_alert_recovery}}
+    Runbook: ${var.runbooks_url}/position-mismatch.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:position-mismatch"]
+
+  include_tags        = true
+  notify_audit        = false
+  on_missing_data     = "default"
+  require_full_window = false
+  new_group_delay     = 60
+  timeout_h           = 2
+
+  monitor_thresholds {
+    critical = var.position_mismatch.critical
+  }
+}
+
 resource "datadog_monitor" "api_error_rate" {
   name     = "Purple Flea agent: API error rate high"
   type     = "query alert"
   priority = 3
-  query    = "sum(last_${var.error_rate.window}):sum:agent.api.requests_total{success:false,env:${var.env},service:${var.service}} by {agent_id}.as_count() / sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() * 100 > ${var.error_rate.critical}"
-  message  = <<-EOT
+  query    = "sum(last_${var.error_rate.window}):sum:agent.api.requests_total{success:false,env:${var.env},service:${var.service}} by {agent_id}.as_count() / sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() * 100 * is_greater(sum:agent.api.requests_total{env:${var.env},service:${var.service}} by {agent_id}.as_count(), ${var.error_rate.minimum_calls}) > ${var.error_rate.critical}"
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} % of the API calls fail. The Purple Flea API is failing, the API key is invalid, or the network path is broken.
     Check the status codes of the calls, then the API, the key and the network.
@@ -96,20 +183,26 @@ resource "datadog_monitor" "api_error_rate" {
     Check the status codes of the calls, then the API, the key and the network.
     ${join(" ", var.notifications.infrastructure)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.infrastructure)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: the error rate is low again, or the agent makes too few calls for a rate.
+    ${join(" ", var.notifications.infrastructure)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/api-error-rate.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:api-error-rate"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = var.error_rate.critical
@@ -124,7 +217,7 @@ resource "datadog_monitor" "order_latency_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_latency.window}):p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id} > ${var.order_latency.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: p95 of the order latency is {{value}} ms. The exchange is slow, or the pod is throttled.
     Compare with the other agents. If only this agent is slow, check its pod and node.
@@ -135,20 +228,26 @@ resource "datadog_monitor" "order_latency_p95" {
     Compare with the other agents. If only this agent is slow, check its pod and node.
     ${join(" ", var.notifications.trading)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: orders are fast again. The alert also ends if the agent sends no data for 2 hours.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-p95"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = var.order_latency.critical
@@ -163,7 +262,7 @@ resource "datadog_monitor" "order_span_p95" {
   type     = "query alert"
   priority = 3
   query    = "percentile(last_${var.order_span.window}):p95:trace.agent.order.execute{env:${var.env},service:${var.service}} > ${var.order_span.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     p95 of order execution over all agents is {{value}} s. The exchange, or the network path to it, is slow.
     Open a slow trace to see which of them is slow, and consider halting the agents.
@@ -174,20 +273,26 @@ resource "datadog_monitor" "order_span_p95" {
     Open a slow trace to see which of them is slow, and consider halting the agents.
     ${join(" ", var.notifications.trading)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Order execution is fast again, or there were no orders for two hours.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-span-p95.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-span-p95"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = var.order_span.critical
@@ -202,7 +307,7 @@ resource "datadog_monitor" "escrow_failures" {
   type     = "log alert"
   priority = 2
   query    = "logs(\"service:${var.service} env:${var.env} @event_type:escrow_transaction @escrow.status:failed\").index(\"*\").rollup(\"count\").by(\"agent_id\").last(\"${var.escrow_failures.window}\") > ${var.escrow_failures.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or the counterparty rejects them.
     Check https://escrow.purpleflea.com and the balance of the wallet.
@@ -213,12 +318,17 @@ resource "datadog_monitor" "escrow_failures" {
     Check https://escrow.purpleflea.com and the balance of the wallet.
     ${join(" ", var.notifications.trading)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: no more than the allowed number of escrow transactions failed in ${var.escrow_failures.window}.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/escrow-failures.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:escrow-failures"]
 
@@ -233,37 +343,62 @@ resource "datadog_monitor" "escrow_failures" {
   }
 }
 
+resource "datadog_monitor" "degraded" {
+  name     = "Purple Flea agent: degraded"
+  type     = "composite"
+  priority = 1
+  query    = "${datadog_monitor.api_error_rate.id} && ${datadog_monitor.order_latency_p95.id}"
+  message = chomp(<<-EOT
+    {{#is_alert}}
+    Agent {{agent_id.name}}: {{a.value}} % of the API calls fail, and p95 of the order latency is {{b.value}} ms. The exchange, or the network path to it, is degraded.
+    Consider halting the agent until both monitors recover.
+    ${join(" ", var.notifications.paging)}
+    {{/is_alert}}
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
+    ${join(" ", var.notifications.paging)}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: API calls succeed, or orders are fast again.
+    ${join(" ", var.notifications.paging)}
+    {{/is_alert_recovery}}
+    Runbook: ${var.runbooks_url}/degraded.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:degraded"]
+
+  include_tags = true
+  notify_audit = false
+}
+
 resource "datadog_monitor" "heartbeat" {
   name     = "Purple Flea agent: no heartbeat"
   type     = "query alert"
   priority = 1
   query    = "sum(last_${var.heartbeat.window}):sum:agent.heartbeat{env:${var.env},service:${var.service}} by {agent_id}.as_count() < ${var.heartbeat.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
-    No heartbeat from agent {{agent_id.name}}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
+    No heartbeat from agent {{agent_id.name}} in the last ${var.heartbeat.window}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
     Check the pod of the agent and its log, then the Datadog node agent on its node.
     ${join(" ", var.notifications.paging)}
     {{/is_alert}}
-    {{#is_no_data}}
-    No heartbeat from agent {{agent_id.name}}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
-    Check the pod of the agent and its log, then the Datadog node agent on its node.
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}} sends heartbeats again, or has been gone for 24 hours.
     ${join(" ", var.notifications.paging)}
-    {{/is_no_data}}
-    {{#is_recovery}}
-    Agent {{agent_id.name}} sends heartbeats again.
-    ${join(" ", var.notifications.paging)}
-    {{/is_recovery}}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/heartbeat.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:heartbeat"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = true
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
-  no_data_timeframe   = var.heartbeat.no_data_minutes
+  timeout_h           = 24
 
   monitor_thresholds {
     critical = var.heartbeat.critical
@@ -275,7 +410,7 @@ resource "datadog_monitor" "dropped_telemetry" {
   type     = "query alert"
   priority = 3
   query    = "sum(last_${var.dropped_telemetry.window}):sum:agent.telemetry.dropped_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() > ${var.dropped_telemetry.critical}"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors use incomplete data.
     Check the Datadog node agent on the node of the agent.
@@ -286,20 +421,26 @@ resource "datadog_monitor" "dropped_telemetry" {
     Check the Datadog node agent on the node of the agent.
     ${join(" ", var.notifications.infrastructure)}
     {{/is_warning}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_to_warning}}
+    The value is no longer critical, but it still exceeds the warning level.
     ${join(" ", var.notifications.infrastructure)}
-    {{/is_recovery}}
+    {{/is_alert_to_warning}}
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}} reports no more dropped telemetry.
+    ${join(" ", var.notifications.infrastructure)}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/dropped-telemetry.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:dropped-telemetry"]
 
   include_tags        = true
   notify_audit        = false
-  notify_no_data      = false
+  on_missing_data     = "default"
   require_full_window = false
   new_group_delay     = 60
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = var.dropped_telemetry.critical
@@ -309,28 +450,79 @@ resource "datadog_monitor" "dropped_telemetry" {
   }
 }
 
-resource "datadog_monitor" "degraded" {
-  name     = "Purple Flea agent: degraded"
-  type     = "composite"
-  priority = 1
-  query    = "${datadog_monitor.api_error_rate.id} && ${datadog_monitor.order_latency_p95.id}"
-  message  = <<-EOT
+resource "datadog_monitor" "halted" {
+  name     = "Purple Flea agent: halted for long"
+  type     = "query alert"
+  priority = 3
+  query    = "max(last_${var.halted.window}):max:purpleflea_operator.fleet_longest_halt_seconds{fleet_env:${var.env},fleet_service:${var.service}} by {kube_cluster_name} / 3600 > ${var.halted.critical}"
+  message = chomp(<<-EOT
     {{#is_alert}}
-    Agent {{agent_id.name}}: API calls fail and orders are slow at the same time. The exchange, or the network path to it, is degraded.
-    Consider halting the agent until both monitors recover.
+    An agent in cluster {{kube_cluster_name.name}} has been halted for {{value}} hours and does not trade. The halt was forgotten, or its cause still exists.
+    List the halts with kubectl get pfh,pfa --all-namespaces, and delete or renew the one that is too old.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert}}
+    {{#is_alert_recovery}}
+    No agent in cluster {{kube_cluster_name.name}} has been halted for so long.
+    ${join(" ", var.notifications.trading)}
+    {{/is_alert_recovery}}
+    Runbook: ${var.runbooks_url}/halted.md
+  EOT
+  )
+
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:halted"]
+
+  include_tags        = true
+  notify_audit        = false
+  on_missing_data     = "default"
+  require_full_window = false
+  new_group_delay     = 60
+  timeout_h           = 2
+
+  monitor_thresholds {
+    critical = var.halted.critical
+  }
+}
+
+resource "datadog_monitor" "operator_silent" {
+  name     = "Purple Flea agent: operator silent"
+  type     = "query alert"
+  priority = 1
+  query    = "max(last_${var.operator_silent.window}):max:purpleflea_operator.fleet_agents{fleet_env:${var.env},fleet_service:${var.service}} by {kube_cluster_name} < 0"
+  message = chomp(<<-EOT
+    {{#is_alert}}
+    No operator reports the fleet in cluster {{kube_cluster_name.name}} for ${var.operator_silent.window}. No replica runs or leads, the node agent does not scrape it, or the last agent of the fleet was deleted. Agents continue to trade, but a halt has no effect until the operator runs.
+    Check the pods and the Lease of the operator, then the Datadog node agent on its node.
     ${join(" ", var.notifications.paging)}
     {{/is_alert}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_recovery}}
+    The operator in cluster {{kube_cluster_name.name}} reports again, or has been gone for 24 hours.
     ${join(" ", var.notifications.paging)}
-    {{/is_recovery}}
-    Runbook: ${var.runbooks_url}/degraded.md
+    {{/is_alert_recovery}}
+    {{#is_no_data}}
+    No operator reports the fleet in cluster {{kube_cluster_name.name}} for ${var.operator_silent.window}. No replica runs or leads, the node agent does not scrape it, or the last agent of the fleet was deleted. Agents continue to trade, but a halt has no effect until the operator runs.
+    Check the pods and the Lease of the operator, then the Datadog node agent on its node.
+    ${join(" ", var.notifications.paging)}
+    {{/is_no_data}}
+    {{#is_no_data_recovery}}
+    The operator in cluster {{kube_cluster_name.name}} reports again, or has been gone for 24 hours.
+    ${join(" ", var.notifications.paging)}
+    {{/is_no_data_recovery}}
+    Runbook: ${var.runbooks_url}/operator-silent.md
   EOT
+  )
 
-  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:degraded"]
+  tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:operator-silent"]
 
-  include_tags = true
-  notify_audit = false
+  include_tags        = true
+  notify_audit        = false
+  on_missing_data     = "show_and_notify_no_data"
+  require_full_window = false
+  new_group_delay     = 60
+  timeout_h           = 24
+
+  monitor_thresholds {
+    critical = 0
+  }
 }
 
 resource "datadog_monitor" "pnl_anomaly" {
@@ -340,18 +532,19 @@ resource "datadog_monitor" "pnl_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(sum:agent.trade.pnl_usd{realized:true,env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='below', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: booked profit is unusually low for this time. The market moved, or the strategy is losing money.
     Compare the agent with the other agents of its strategy and with the market.
     ${join(" ", var.notifications.trading)}
     {{/is_alert}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: booked profit is as usual again. The alert also ends if the agent sends no data for 2 hours.
     ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/pnl-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:pnl-anomaly"]
 
@@ -359,6 +552,8 @@ resource "datadog_monitor" "pnl_anomaly" {
   notify_audit        = false
   notify_no_data      = false
   require_full_window = false
+  new_group_delay     = 14400
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = 1
@@ -378,18 +573,19 @@ resource "datadog_monitor" "order_latency_anomaly" {
   type     = "query alert"
   priority = 3
   query    = "avg(last_4h):anomalies(p95:agent.order.latency_ms{env:${var.env},service:${var.service}} by {agent_id}, 'agile', 3, direction='above', interval=60, alert_window='last_15m', count_default_zero='true') >= 1"
-  message  = <<-EOT
+  message = chomp(<<-EOT
     {{#is_alert}}
     Agent {{agent_id.name}}: order latency is unusually high for this time. The exchange is slow, or the pod is throttled.
     Compare the agent with the other agents, then check its pod and node.
     ${join(" ", var.notifications.trading)}
     {{/is_alert}}
-    {{#is_recovery}}
-    Back to normal.
+    {{#is_alert_recovery}}
+    Agent {{agent_id.name}}: order latency is as usual again. The alert also ends if the agent sends no data for 2 hours.
     ${join(" ", var.notifications.trading)}
-    {{/is_recovery}}
+    {{/is_alert_recovery}}
     Runbook: ${var.runbooks_url}/order-latency-anomaly.md
   EOT
+  )
 
   tags = ["team:${var.team}", "service:${var.service}", "env:${var.env}", "monitor:order-latency-anomaly"]
 
@@ -397,6 +593,8 @@ resource "datadog_monitor" "order_latency_anomaly" {
   notify_audit        = false
   notify_no_data      = false
   require_full_window = false
+  new_group_delay     = 14400
+  timeout_h           = 2
 
   monitor_thresholds {
     critical          = 1

@@ -4,6 +4,7 @@ resource "datadog_sensitive_data_scanner_group" "agents" {
   count = var.features.scanner ? 1 : 0
 
   name         = "Purple Flea trading agents"
+  description  = "Keys and wallet addresses in the agents' logs."
   is_enabled   = true
   product_list = ["logs"]
 

@@ -7,8 +7,8 @@ variable "env" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9_./-]*$", var.env))
-    error_message = "env must be a tag value in lower case that starts with a letter."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.env))
+    error_message = "env must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
   }
 }
 
@@ -19,8 +19,8 @@ variable "service" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9_./-]*$", var.service))
-    error_message = "service must be a tag value in lower case that starts with a letter."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.service))
+    error_message = "service must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
   }
 }
 
@@ -31,8 +31,8 @@ variable "team" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9_./-]*$", var.team))
-    error_message = "team must be a tag value in lower case that starts with a letter."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.team))
+    error_message = "team must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
   }
 }
 
@@ -43,8 +43,8 @@ variable "currency" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9_./-]*$", var.currency))
-    error_message = "currency must be a tag value in lower case that starts with a letter."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.currency))
+    error_message = "currency must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
   }
 }
 
@@ -80,8 +80,13 @@ variable "drawdown" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.drawdown.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.drawdown.window))
     error_message = "drawdown: window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = var.drawdown.critical < 100
+    error_message = "drawdown: critical must be < 100, because otherwise the monitor can never alert."
   }
 
   validation {
@@ -103,8 +108,13 @@ variable "balance" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.balance.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.balance.window))
     error_message = "balance: window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = var.balance.critical > 0
+    error_message = "balance: critical must be > 0, because otherwise the monitor can never alert."
   }
 
   validation {
@@ -120,14 +130,20 @@ variable "error_rate" {
     warning           = optional(number, 2)
     critical_recovery = optional(number, 4)
     warning_recovery  = optional(number, 1)
+    minimum_calls     = optional(number, 10)
     window            = optional(string, "5m")
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.error_rate.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.error_rate.window))
     error_message = "error_rate: window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = var.error_rate.critical < 100
+    error_message = "error_rate: critical must be < 100, because otherwise the monitor can never alert."
   }
 
   validation {
@@ -149,7 +165,7 @@ variable "order_latency" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.order_latency.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_latency.window))
     error_message = "order_latency: window must be a number of minutes or hours, such as 5m."
   }
 
@@ -172,7 +188,7 @@ variable "order_span" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.order_span.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_span.window))
     error_message = "order_span: window must be a number of minutes or hours, such as 5m."
   }
 
@@ -193,7 +209,7 @@ variable "escrow_failures" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.escrow_failures.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.escrow_failures.window))
     error_message = "escrow_failures: window must be a number of minutes or hours, such as 5m."
   }
 
@@ -204,18 +220,22 @@ variable "escrow_failures" {
 }
 
 variable "heartbeat" {
-  description = "Completed trading intervals of an agent within the window, which must be longer than two intervals."
+  description = "Heartbeats of an agent within the window. Missing data counts as zero."
   type = object({
-    critical        = optional(number, 1)
-    window          = optional(string, "5m")
-    no_data_minutes = optional(number, 10)
+    critical = optional(number, 1)
+    window   = optional(string, "5m")
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.heartbeat.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.heartbeat.window))
     error_message = "heartbeat: window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = var.heartbeat.critical > 0
+    error_message = "heartbeat: critical must be > 0, because otherwise the monitor can never alert."
   }
 }
 
@@ -232,7 +252,7 @@ variable "dropped_telemetry" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,3}[mh]$", var.dropped_telemetry.window))
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.dropped_telemetry.window))
     error_message = "dropped_telemetry: window must be a number of minutes or hours, such as 5m."
   }
 
@@ -240,6 +260,45 @@ variable "dropped_telemetry" {
     condition     = var.dropped_telemetry.critical > var.dropped_telemetry.critical_recovery && var.dropped_telemetry.critical_recovery >= var.dropped_telemetry.warning && var.dropped_telemetry.warning > var.dropped_telemetry.warning_recovery
     error_message = "dropped_telemetry: critical, critical_recovery, warning, warning_recovery must fall in this sequence."
   }
+}
+
+variable "position_mismatch" {
+  description = "Markets whose reported position differs from the fills of an agent during the whole window."
+  type = object({
+    critical = optional(number, 0)
+    window   = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.position_mismatch.window))
+    error_message = "position_mismatch: window must be a number of minutes or hours, such as 5m."
+  }
+}
+
+variable "halted" {
+  description = "Longest time, in hours, for which an agent of the fleet has been halted."
+  type = object({
+    critical = optional(number, 24)
+    window   = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.halted.window))
+    error_message = "halted: window must be a number of minutes or hours, such as 5m."
+  }
+}
+
+variable "operator_silent" {
+  description = "Reports of the operator itself, which the node agent scrapes."
+  type = object({
+    window = optional(string, "10m")
+  })
+  default  = {}
+  nullable = false
 }
 
 variable "objective" {
@@ -313,6 +372,7 @@ variable "notifications" {
     paging         = optional(list(string), ["@slack-trading-alerts", "@pagerduty-trading"])
     trading        = optional(list(string), ["@slack-trading-alerts"])
     infrastructure = optional(list(string), ["@slack-infra-alerts"])
+    halt           = optional(list(string), [])
   })
   default  = {}
   nullable = false
@@ -324,11 +384,10 @@ variable "notifications" {
 }
 
 variable "features" {
-  description = "Optional groups of objects. Monitors, SLO, dashboard and log pipeline are always created."
+  description = "Optional groups of objects. Monitors, SLO, dashboard and log pipeline are always created. The attribute metrics is disabled until you enable it, because Datadog configures only metrics that have reported; without it, a first apply succeeds in a new organization."
   type = object({
-    metrics   = optional(bool, true)
+    metrics   = optional(bool, false)
     scanner   = optional(bool, true)
-    notebook  = optional(bool, true)
     anomalies = optional(bool, false)
     log_index = optional(bool, false)
   })

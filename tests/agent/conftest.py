@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from ddtrace.trace import tracer
 
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import metrics
-from purpleflea_agent.telemetry.dogstatsd import Emitter, create_emitter
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import metrics
+from purpleflea_sdk.telemetry.dogstatsd import Emitter, create_emitter
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from purpleflea_agent.exchange.errors import OutcomeUnknown
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import metrics
-from purpleflea_agent.telemetry.dogstatsd import ContractViolation, Emitter, create_emitter
 from purpleflea_contract import metrics as contract
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry import metrics
+from purpleflea_sdk.telemetry.dogstatsd import ContractViolation, Emitter, create_emitter
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink, Point
 from support.waiting import wait_for

@@ -7,12 +7,12 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import OrderRefused
 from purpleflea_agent.trading.first_reports import EMPTY_FOR_S
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.position_discrepancies import TRUST_AFTER_S
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

@@ -9,11 +9,11 @@ import pytest
 
 from purpleflea_agent.exchange.errors import NeverSent
 from purpleflea_agent.exchange.port import EscrowRequest
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_agent.trading.escrows import LOOKUP_INTERVAL_S
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
 from purpleflea_contract import metrics
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

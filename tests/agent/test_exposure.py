@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from purpleflea_agent.exchange.port import EscrowRequest, OrderRequest, Side
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.position_discrepancies import TRUST_AFTER_S
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Risk, Settings, TradingSettings
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.faucet import MAX_PAUSE_S, PAUSE_AFTER_CLAIM_S, PAUSE_AFTER_FAILURE_S
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Faucet
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

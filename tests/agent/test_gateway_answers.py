@@ -16,11 +16,11 @@ from purpleflea_agent.exchange.errors import ExchangeError, OutcomeUnknown, Refu
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import EscrowRequest, OrderRequest
 from purpleflea_agent.exchange.seed import SeedExchange
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, OrderUnsettled
 from purpleflea_agent.trading.faucet import PAUSE_AFTER_FAILURE_S
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
 from purpleflea_contract.settings import Endpoints
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

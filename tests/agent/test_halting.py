@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.port import EscrowRequest
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_contract import metrics
 from purpleflea_contract.control import Mode
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import TOKEN, AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble

@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 from starlette.responses import Response
 
-from purpleflea_agent.telemetry import drop_counters
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.telemetry import drop_counters
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

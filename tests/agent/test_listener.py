@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from purpleflea_agent.api.listener import bound_socket
 from purpleflea_contract.environment import DEFAULT_HTTP_HOST
+from purpleflea_sdk.http.listener import bound_socket
 
 
 def listening(host):

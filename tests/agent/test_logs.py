@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from purpleflea_agent.settings import Environment, read_environment
-from purpleflea_agent.telemetry import logs, redaction
 from purpleflea_contract import events
+from purpleflea_sdk.settings import Environment, read_environment
+from purpleflea_sdk.telemetry import logs, redaction
 from support.agent_process import AgentFolder
 
 PRIVATE_KEY = "0x" + "ab" * 32
@@ -178,8 +178,8 @@ def test_a_registered_secret_is_redacted_in_its_json_form(
 def test_every_uncaught_exception_is_one_line(mounts: AgentFolder) -> None:
     program = """
 import threading
-from purpleflea_agent.telemetry import logs, redaction
-from purpleflea_agent.settings import read_environment
+from purpleflea_sdk.telemetry import logs, redaction
+from purpleflea_sdk.settings import read_environment
 logs.configure(read_environment())
 redaction.register_secret("correct-horse-battery")
 

@@ -7,19 +7,19 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, OrderStatus, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
 from purpleflea_agent.trading.order_manager import MAX_RESTING, OrderManager
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Endpoints, Risk
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import ANSWER_TIMEOUT_S
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

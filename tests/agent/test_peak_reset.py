@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import OrderRefused
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

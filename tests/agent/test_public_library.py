@@ -45,13 +45,13 @@ def test_the_paths_of_the_documentation_need_no_warning(statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "remedy"),
     [
-        ("from purpleflea_agent.metrics import record_pnl", "from purpleflea_agent import metrics"),
-        ("import purpleflea_agent.metrics as m; m.emitter", "from purpleflea_agent import metrics"),
-        ("from purpleflea_agent.logs import get_logger", "from purpleflea_agent import logs"),
-        ("from purpleflea_agent.tracing import span", "from purpleflea_agent import tracing"),
+        ("from purpleflea_agent.metrics import record_pnl", "from purpleflea_sdk import metrics"),
+        ("import purpleflea_agent.metrics as m; m.emitter", "from purpleflea_sdk import metrics"),
+        ("from purpleflea_agent.logs import get_logger", "from purpleflea_sdk import logs"),
+        ("from purpleflea_agent.tracing import span", "from purpleflea_sdk import tracing"),
         (
             "from purpleflea_agent import ending; ending.leave_within",
-            "from purpleflea_agent import exit_within",
+            "from purpleflea_sdk import exit_within",
         ),
     ],
 )

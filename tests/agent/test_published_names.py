@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from purpleflea_agent import logs, metrics
-from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry.dogstatsd import Emitter
+from purpleflea_sdk.settings import read_environment
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink
 

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from purpleflea_agent.exchange.port import OrderRequest, Side
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading import risk
 from purpleflea_agent.trading.errors import OrderRefused
 from purpleflea_contract.settings import Risk
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from purpleflea_agent.api.request_limits import BodyLimit, TimeoutProtocol
+from purpleflea_sdk.http.request_limits import BodyLimit, TimeoutProtocol
 from support.waiting import wait_for
 
 LIMIT_S = 0.3

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_agent.control import ControlFile
-from purpleflea_agent.settings import SettingsError, read_environment, read_settings
 from purpleflea_contract.control import Mode
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.settings import SettingsError, read_environment, read_settings
 
 HALTED = '{"mode": "Halted", "generation": 3}'
 ACTIVE = '{"mode": "Active"}'

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from purpleflea_agent.exchange.port import EscrowRequest
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, OrderRefused, OrderUnsettled
 from purpleflea_contract import metrics
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import KEY, ExchangeDouble

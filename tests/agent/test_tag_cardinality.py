@@ -4,8 +4,8 @@ import httpx
 import pytest
 from fastapi import HTTPException
 
-from purpleflea_agent.telemetry import tag_cardinality
 from purpleflea_contract import tags
+from purpleflea_sdk.telemetry import tag_cardinality
 
 
 @pytest.mark.parametrize(

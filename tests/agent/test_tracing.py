@@ -12,7 +12,7 @@ from support.receivers.trace_agent import JsonSpan, TraceAgent
 
 KEY = "pf_live_0123456789abcdef"
 USES_SPANS = f"""
-from purpleflea_agent.telemetry import tracing
+from purpleflea_sdk.telemetry import tracing
 from purpleflea_contract import spans
 
 with tracing.span(spans.ESCROW_CREATE, counterparty="{KEY}", amount_usd=1) as span:

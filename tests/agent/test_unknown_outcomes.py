@@ -8,11 +8,11 @@ import pytest
 
 from purpleflea_agent.exchange.errors import NeverSent, Refused
 from purpleflea_agent.exchange.port import EscrowRequest
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_INTERVAL_S, GIVEN_UP_LOOKUP_S
 from purpleflea_contract.settings import Risk
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import KEY, ExchangeDouble

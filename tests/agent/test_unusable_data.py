@@ -20,7 +20,6 @@ from purpleflea_agent.exchange.port import (
     Position,
 )
 from purpleflea_agent.exchange.seed import wire
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading import market_data
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.exposure import PositionRange
@@ -28,6 +27,7 @@ from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.safety_limits import PRICE_MEMORY_S
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Risk, Settings
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble

@@ -31,7 +31,7 @@ THRESHOLDS = {
     "balance": {
         **MINUTE, "critical": 50, "criticalRecovery": 60, "warning": 80, "warningRecovery": 90,
     },
-    "errorRate": MINUTE,
+    "errorRate": {**MINUTE, "minimumCalls": 3},
     "orderLatency": MINUTE,
     "orderSpan": MINUTE,
 }  # fmt: skip
@@ -75,7 +75,8 @@ class Datadog:
         for monitor in self.monitors():
             groups = monitor["state"]["groups"]
             agents = {_agent(name) for name, group in groups.items() if group["status"] == "Alert"}
-            if agents:
+            # A part of a composite sends no notification.
+            if agents and "part of" not in monitor["name"]:
                 alerting[monitor["name"].removeprefix(OURS)] = agents
         return alerting
 

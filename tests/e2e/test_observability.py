@@ -13,6 +13,7 @@ from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.datadog_objects import held
+from support.desired_objects import MONITORS, OBJECTS
 
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
@@ -87,6 +88,16 @@ def monitors(sandbox):
         ({"thresholds": {"drawdown": {"critical": 5}}}, "levels must fall"),
         ({"thresholds": {"balance": {"critical": 500}}}, "levels must rise"),
         ({"objective": {"target": 99.9}}, "warning must be above target"),
+        ({"objective": {"warning": 100}}, "warning must be less than 100"),
+        ({"objective": {"fastBurn": {"rate": 100}}}, "fastBurn.rate must be less than"),
+        ({"objective": {"target": 90, "slowBurn": {"rate": 10}}}, "slowBurn.rate must be less"),
+        ({"objective": {"slowBurn": {"shortWindow": "6h"}}}, "shortWindow must be shorter"),
+        ({"objective": {"fastBurn": {"longWindow": "49h"}}}, "longWindow must be at most 48h"),
+        ({"thresholds": {"errorRate": {"critical": 100}}}, "the monitor can never alert"),
+        ({"thresholds": {"heartbeat": {"critical": 0}}}, "the monitor can never alert"),
+        ({"thresholds": {"heartbeat": {"critical": 1e-10}}}, "or at least 0.000000001"),
+        ({"thresholds": {"drawdown": {"window": "169h"}}}, "window must be at most 168h"),
+        ({"thresholds": {"escrowFailures": {"window": "49h"}}}, "window must be at most 48h"),
         ({"notifications": {"paging": ["pigeon:home"]}}, "spec.notifications.paging[0]"),
         ({"env": "Production"}, "spec.env"),
         ({"colour": "blue"}, 'unknown field "spec.colour"'),
@@ -139,7 +150,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
     wait_for(lambda: conditions().get("Ready") == "True", what="fleet Ready")
     uid = resource()["metadata"]["uid"]
     created = monitors.of(uid)
-    assert len(created) == 11
+    assert len(created) == MONITORS
     status = resource()["status"]
     existing = held(monitors.ask)
     for item in status["objects"]:
@@ -147,7 +158,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
         is_waiting = (item["kind"], item["state"]) == ("metric-tags", "Waiting")
         assert is_waiting or item["id"] in existing[item["kind"]], item
         assert is_waiting or item["state"] == "InSync", item
-    assert status["wanted"] == len(status["objects"]) == 36
+    assert status["wanted"] == len(status["objects"]) == OBJECTS
     assert APP_KEY not in json.dumps(resource())
 
     deleted = created["Purple Flea agent: high drawdown"]

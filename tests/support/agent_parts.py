@@ -7,12 +7,10 @@ from decimal import Decimal
 
 import httpx
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.escrows import EscrowManager
 from purpleflea_agent.trading.faucet import FaucetClient
@@ -20,6 +18,8 @@ from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_contract.metrics import Metric
 from purpleflea_contract.settings import Endpoints, Faucet, Risk, TradingSettings
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink, Point
 

@@ -97,8 +97,9 @@ class AgentProcess:
         *,
         is_traced: bool = True,
         program: Sequence[str] = ("-m", "purpleflea_agent"),
+        python: str = sys.executable,
     ) -> None:
-        """Start it as in its image, or without ddtrace-run, or as another program."""
+        """Start it as in its image, or without ddtrace-run, or as another program, or in another environment."""
         tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._environment = {
@@ -108,7 +109,7 @@ class AgentProcess:
             **environment,
         }
         self._process = subprocess.Popen(
-            [*tracing, sys.executable, *program],
+            [*tracing, python, *program],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

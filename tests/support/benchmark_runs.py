@@ -14,6 +14,7 @@ def a_phase(name: str = "create", **changes: Any) -> Phase:
         "requests": {"patch statefulsets": 1000, "get statefulsets": 10},
         "peak_mib": 150.0,
         "lag_p99_s": 0.02,
+        "own_lag_p99_s": 0.01,
         "waited_s": 0.4,
     }
     return Phase(**{**fields, **changes})
@@ -27,7 +28,12 @@ def a_run(*phases: Phase, variant: Any = "ours", agents: int = 1000, failure: st
 def raw(seconds: float = 20.0, api_cpu_s: float = 22.0, *, agents: int = 1000) -> Run:
     """Return a run of raw StatefulSets."""
     phase = a_phase(
-        seconds=seconds, cpu_s={"API server": api_cpu_s}, requests={}, peak_mib=0.0, lag_p99_s=None
+        seconds=seconds,
+        cpu_s={"API server": api_cpu_s},
+        requests={},
+        peak_mib=0.0,
+        lag_p99_s=None,
+        own_lag_p99_s=None,
     )
     return a_run(phase, variant="raw", agents=agents)
 

@@ -32,6 +32,8 @@ ROOTS = (
     v1.ServiceLevelObjectiveRequest,
     v2.DORADeploymentRequest,
     v2.DORAListDeploymentsRequest,
+    v2.DowntimeCreateRequest,
+    v2.DowntimeUpdateRequest,
     v2.EventCreateRequestPayload,
     v2.MetricTagConfigurationCreateRequest,
     v2.MetricTagConfigurationUpdateRequest,

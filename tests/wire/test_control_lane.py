@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from purpleflea_operator.controllers.agent import control_lane
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
+from purpleflea_operator.runtime.workqueue import URGENT_SHARE
 from support.apiserver.faults import Fault
 from support.builders import a_datadog_daemon_set, a_halt, a_pod, an_agent
 from support.paper_agents import NUDGE, PaperAgents
@@ -113,6 +115,25 @@ def test_a_halt_does_not_wait_for_a_storm_of_rollouts(server, an_operator):
         server.wait_until(lambda: len(server.writes(resource="statefulsets")) >= count, timeout=60)
     written = [item.resource for item in server.writes() if item.resource != "purplefleaagents"]
     assert written[: written.index("configmaps")].count("statefulsets") < count / 2
+
+
+def test_a_halt_of_many_agents_writes_the_modes_before_the_mounts_are_refreshed(
+    server, an_operator
+):
+    names = names_of(80)
+    for name in names:
+        server.put(an_agent(name, uid=f"uid-{name}"))
+    with an_operator():
+        server.wait_until(lambda: all(is_ready(server, name) for name in names), timeout=60)
+        server.clear()
+        server.put(a_halt())
+        server.wait_until(lambda: len(server.writes(resource="pods")) >= len(names), timeout=60)
+    written = [item.resource for item in server.writes() if item.resource in ("configmaps", "pods")]
+    assert written.count("configmaps") == len(names)
+    # The last modes can be in flight when the first mounts are refreshed.
+    last = len(written) - written[::-1].index("configmaps")
+    early = written[:last].count("pods")
+    assert early <= control_lane.WORKERS + len(names) / URGENT_SHARE < len(names) / 2
 
 
 def test_a_halt_does_not_wait_for_a_retry_after_of_another_request(

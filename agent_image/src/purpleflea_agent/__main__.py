@@ -8,21 +8,21 @@ import logging
 import sys
 
 from purpleflea_agent import application
-from purpleflea_agent.api import server
 from purpleflea_agent.api.app import create_app
-from purpleflea_agent.api.server import Server
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.settings import SettingsError, partial_environment, read_environment
-from purpleflea_agent.telemetry import logs, metrics, tracing
-from purpleflea_agent.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
 from purpleflea_agent.trading.strategies import UnknownStrategy
+from purpleflea_sdk.http import listener
+from purpleflea_sdk.http.server import Server
+from purpleflea_sdk.settings import SettingsError, partial_environment, read_environment
+from purpleflea_sdk.telemetry import logs, metrics, tracing
+from purpleflea_sdk.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
 
 USER_ERROR = 2
 
 
 def main() -> int:
     """Serve until a signal arrives; return the exit code of the process."""
-    early_signals = server.keep_early_signals()
+    early_signals = listener.keep_early_signals()
     try:
         environment = read_environment()
     except SettingsError as error:
@@ -40,14 +40,14 @@ def main() -> int:
     tracing.install(environment)
     running = Server(create_app(agent), environment, at_exit=agent.end)
     try:
-        listener = server.listener(environment)
+        bound = listener.listener(environment)
     except OSError as error:
         logging.getLogger("purpleflea.agent").critical(
-            server.CANNOT_BIND, extra={"error": str(error)}
+            listener.CANNOT_BIND, extra={"error": str(error)}
         )
         return USER_ERROR
     logging.getLogger("purpleflea.agent").info(
-        "Listening", extra={"http_port": listener.getsockname()[1]}
+        "Listening", extra={"http_port": bound.getsockname()[1]}
     )
     # Objects that exist now live as long as the process. Without freeze the collector would scan them while an order
     # waits.
@@ -55,7 +55,7 @@ def main() -> int:
     gc.freeze()
     if early_signals:
         return 0
-    running.run(sockets=[listener])
+    running.run(sockets=[bound])
     return 0 if running.started else 1
 
 

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.dialects import DIALECTS
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.settings import Environment, read_settings
-from purpleflea_agent.telemetry import metrics
+from purpleflea_agent.parts import create_parts
 from purpleflea_agent.trading import strategies
 from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.drain import DrainReporter
 from purpleflea_agent.trading.escrows import EscrowManager
 from purpleflea_agent.trading.faucet import FaucetClient
 from purpleflea_agent.trading.loop import TradingLoop
@@ -25,8 +24,10 @@ from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.order_reconciliation import OrderReconciler
 from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_agent.trading.strategies import Strategy
-from purpleflea_contract import quantities
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.settings import Environment, read_settings
+from purpleflea_sdk.telemetry import metrics
 
 logger = logging.getLogger("purpleflea.agent")
 
@@ -48,6 +49,7 @@ class Application:
     faucet: FaucetClient
     shutdown: Shutdown
     reconciler: OrderReconciler
+    drain: DrainReporter
     loop: TradingLoop
 
     async def run(self, started: asyncio.Event) -> None:
@@ -135,34 +137,14 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
         JournalError: The journal cannot be opened.
     """
     control = ControlFile(environment.control_file)
-    journal = Journal(environment.state_dir, clock=clock, is_durable=is_durable)
-    account = Account(
-        exchange=exchange,
-        journal=journal,
-        markets=settings.markets,
-        balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
-        peak_reset_at=settings.risk.peak_reset_at,
-        monotonic=monotonic,
-    )
-    escrows = EscrowManager(
-        exchange=exchange,
-        journal=journal,
+    parts = create_parts(
+        environment,
+        settings,
         control=control,
-        limits=settings.risk,
-        trading=settings.trading,
-    )
-    faucet = FaucetClient(
-        settings.faucet, exchange=exchange, journal=journal, control=control, clock=clock
-    )
-    orders = OrderManager(
         exchange=exchange,
-        journal=journal,
-        account=account,
-        control=control,
-        limits=settings.risk,
-        trading=settings.trading,
         clock=clock,
         monotonic=monotonic,
+        is_durable=is_durable,
     )
     return Application(
         environment=environment,
@@ -171,29 +153,21 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
         key_file=KeyFile(environment.api_key_file),
         token_file=KeyFile(environment.api_token_file) if environment.api_token_file else None,
         exchange=exchange,
-        journal=journal,
-        account=account,
-        orders=orders,
-        escrows=escrows,
-        faucet=faucet,
-        shutdown=Shutdown(
-            orders=orders,
-            escrows=escrows,
-            journal=journal,
-            account=account,
-            control=control,
-            flatten=settings.trading.flatten_on_stop,
-            limit_s=environment.drain_timeout_s,
-            keep_resting=settings.trading.resting_orders == "Keep",
-        ),
-        reconciler=OrderReconciler(orders=orders, escrows=escrows, journal=journal),
+        journal=parts.journal,
+        account=parts.account,
+        orders=parts.orders,
+        escrows=parts.escrows,
+        faucet=parts.faucet,
+        shutdown=parts.shutdown,
+        reconciler=parts.reconciler,
+        drain=parts.drain,
         loop=TradingLoop(
             settings,
             strategy=strategy,
             exchange=exchange,
-            account=account,
-            orders=orders,
-            faucet=faucet,
+            account=parts.account,
+            orders=parts.orders,
+            faucet=parts.faucet,
             monotonic=monotonic,
         ),
     )

@@ -1,4 +1,4 @@
-"""Durations and amounts as strings, and their values.
+"""Durations, amounts and numbers as strings, and their values.
 
 A duration is a whole number with a unit (250ms, 15s, 5m, 1h); money and sizes are decimal strings, never floats.
 """
@@ -32,3 +32,15 @@ def duration(text: str) -> timedelta:
 def decimal(text: str) -> Decimal:
     """Return the exact value of a decimal string."""
     return Decimal(text)
+
+
+def decimal_text(value: float) -> str:
+    """Return a finite number without an exponent, with the fewest digits that parse to exactly the same number.
+
+    Examples are 15, 1000000, 12.345678 and 0.0000001. A format with a fixed number of digits would change a threshold,
+    and Datadog refuses a monitor if the number in its query differs from its threshold.
+    """
+    text = f"{Decimal(repr(value)):f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -4,10 +4,49 @@ A tag multiplies custom metrics (one time series per combination of values), so 
 values or has a bound with its reason. metrics defines which metric has which tag.
 """
 
+import re
 from dataclasses import dataclass
 
 OTHER = "other"
 """Value for everything that is not in a closed set."""
+MOST_BYTES = 200
+"""Longest tag that Datadog stores, in bytes."""
+_STORED = re.compile("[a-z:](_?[a-z0-9:./-])*")
+
+
+def stored_tag(tag: str) -> str:
+    """Return a tag as Datadog stores it: in lower case, with an underscore for each run of other characters.
+
+    Letters, digits, colons, dots, slashes and dashes remain. Characters before the first letter or colon and an
+    underscore at the end are removed. Source: `NormalizeTag` in datadog/internal/utils/tags.go of Datadog's Terraform
+    provider.
+    """
+    if len(tag) <= MOST_BYTES and _STORED.fullmatch(tag):
+        return tag
+    stored, size = "", 0
+    for character in tag:
+        if size >= MOST_BYTES:
+            break
+        kept = _stored_character(character, stored)
+        stored += kept
+        size += len(kept.encode())
+    return stored.removesuffix("_")
+
+
+def _stored_character(character: str, stored: str) -> str:
+    if character == ":" or character.isalpha():
+        # The lower case of a letter can have several characters. Datadog keeps one.
+        return character.lower()[0]
+    if not stored:
+        return ""
+    if character in "./-" or character.isdecimal():
+        return character
+    return "" if stored.endswith("_") else "_"
+
+
+def stored_value(key: str, value: str) -> str:
+    """Return the value of a tag as Datadog stores it."""
+    return stored_tag(f"{key}:{value}").removeprefix(f"{key}:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,6 @@ from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
 
-
 Connect = Callable[[], kopf.ConnectionInfo]
 
 
@@ -112,8 +111,7 @@ class _Operator:
         self._settings = settings
         self._connect = connect
         self._scope = WatchScope(
-            namespaces=settings.watch_namespaces,
-            operator_namespace=settings.own_namespace,
+            namespaces=settings.watch_namespaces, operator_namespace=settings.own_namespace
         )
         self._clock = clock
         self._stack = stack
@@ -204,6 +202,11 @@ class _Operator:
         def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
             halts.on_agent(kind, manifest)
             lane.on_event(kind, manifest)
+            observability.absences.on_agent(kind, manifest)
+
+        def on_agent_deleted(key: NamespacedName) -> None:
+            halts.on_agent_deleted(key)
+            observability.absences.on_agent_deleted(key)
 
         targets = EventTargets(
             nodes=NodeInventory(
@@ -215,7 +218,7 @@ class _Operator:
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
-            on_agent_deleted=halts.on_agent_deleted,
+            on_agent_deleted=on_agent_deleted,
             on_pod_deleted=lane.on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
@@ -228,8 +231,7 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
-
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts, observability))
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
         sessions = WatchSessions(self._connect, traces, self._states, self._watches)
@@ -259,17 +261,14 @@ class _Operator:
         control_passes = TimedReconciler(
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
-        return (
-            WorkerPool(
-                name="workers", queue=self._queue, passes=passes, count=self._settings.workers
-            ),
-            WorkerPool(
-                name="control_workers",
-                queue=self._control_queue,
-                passes=control_passes,
-                count=control_lane.WORKERS,
-            ),
+        control = WorkerPool(
+            name="control_workers",
+            queue=self._control_queue,
+            passes=control_passes,
+            count=control_lane.WORKERS,
         )
+        count = self._settings.workers
+        return control.with_passes("workers", self._queue, passes, count=count)
 
     async def _create_control_lane(
         self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController
@@ -321,8 +320,7 @@ class _Operator:
         self, cluster: HttpKubeClient, cache: ObjectCache
     ) -> ObservabilityController:
         """Create the controller of PurpleFleaObservability; the fence of the lease applies to its writes, too."""
-        elector = self._elector
-        traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
+        traces = [request_hooks.fence_writes(self._elector.guard)] if self._elector else []
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
         hooks = MetricHooks(
@@ -360,11 +358,11 @@ class _Operator:
             ),
         )
 
-    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
-        elector = self._elector
-
+    def _gauge_sources(
+        self, totals: FleetTotals, restarts: RestartBudget, observability: ObservabilityController
+    ) -> GaugeSources:
         def is_leading() -> bool:
-            return elector is None or elector.is_leading
+            return self._elector is None or self._elector.is_leading
 
         return GaugeSources(
             is_leading=is_leading,
@@ -376,9 +374,8 @@ class _Operator:
             agents=lambda: len(totals) if is_leading() else 0,
             conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            replicas=lambda: (
-                (totals.replicas, totals.ready, totals.observed) if is_leading() else (0, 0, 0)
-            ),
+            fleets=lambda: totals.fleets(observability.fleets(), _now()) if is_leading() else {},
+            replicas=lambda: totals.pods if is_leading() else (0, 0, 0),
         )
 
     async def _connect_cluster(

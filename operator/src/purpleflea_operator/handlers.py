@@ -148,9 +148,11 @@ def settings() -> kopf.OperatorSettings:
     options.peering.standalone = True
     options.posting.enabled = False
     # All workers can run in one iteration of the event loop, so their number bounds the time for which a list blocks
-    # it. An idle worker occupies its slot until the timeout, so this is a rate of 2,000 objects per second.
-    options.queueing.worker_limit = 20
-    options.queueing.idle_timeout = 0.01
+    # it. A worker occupies its slot for about ten iterations and the timeout. If the iterations are long because the
+    # processor is busy, few slots would delay the event of a halt by seconds. The timeout must not be 0, because a
+    # worker would then never get its first event.
+    options.queueing.worker_limit = 100
+    options.queueing.idle_timeout = 0.001
     options.queueing.exit_timeout = 0.5
     options.networking.connect_timeout = 10
     options.networking.request_timeout = 30

@@ -28,17 +28,36 @@ Start = Callable[[bool], Work]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPool:
-    """Workers of one queue; `name` is the prefix of their tasks."""
+    """Workers of one queue; `name` is the prefix of their tasks.
+
+    All workers but one pause while urgent keys of the queue `before` wait for a worker. A halt of 1,000 agents then has
+    the time of the API server, and a queue that is stuck does not stop the passes.
+    """
 
     name: str
     queue: WorkQueue[NamespacedName]
     passes: TimedReconciler
     count: int
+    before: WorkQueue[NamespacedName] | None = None
 
     def workers(self) -> Iterable[tuple[str, Work]]:
         """Yield the name and the coroutine of each worker."""
         for number in range(self.count):
-            yield f"{self.name}-{number}", run_worker(self.queue, self.passes.reconcile)
+            before = self.before if number > 0 else None
+            work = run_worker(self.queue, self.passes.reconcile, before=before)
+            yield f"{self.name}-{number}", work
+
+    def with_passes(
+        self,
+        name: str,
+        queue: WorkQueue[NamespacedName],
+        passes: TimedReconciler,
+        *,
+        count: int,
+    ) -> "AllWorkers":
+        """Return the workers of the passes, which leave the time to urgent keys of this queue, and these workers."""
+        before = self.queue
+        return WorkerPool(name=name, queue=queue, passes=passes, count=count, before=before), self
 
 
 AllWorkers = tuple[WorkerPool, WorkerPool]

@@ -253,6 +253,9 @@ CLEANUP_GIVE_UP_S = 600.0
 namespace."""
 ROLLOUT_GATHER_S = 2.0
 """Changes of workloads are collected for this long before deployments are computed."""
+ABSENCE_GATHER_S = 30.0
+"""Agents that are stopped, removed or replaced are collected for this long before downtimes are set. The window of the
+heartbeat monitor is five minutes."""
 CREDENTIALS_RETRY_S = 60.0
 """Delay before a missing or invalid Secret with the API keys is read again."""
 RESYNC_FRACTION = 0.9

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ddtrace.trace import tracer
 
-from purpleflea_agent.telemetry.dogstatsd import Emitter
+from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.paper_exchange import PaperExchange

@@ -8,7 +8,6 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import ExchangeError
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, Side
@@ -19,6 +18,7 @@ from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_contract.settings import Endpoints, Risk
+from purpleflea_sdk.control import ControlFile
 from support.agent_process import AgentFolder
 from support.fault_kinds import mixed
 from support.paper_exchange import PaperExchange

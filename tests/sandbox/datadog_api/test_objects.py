@@ -328,7 +328,9 @@ async def test_metrics_are_filtered_by_recently_sent_tags(api, ask) -> None:
     api.organisation.now = lambda: now + 7200
     assert await filtered(ask, "filter[tags]=service:one") == []
     assert await filtered(ask, "filter[tags]=service:one&window[seconds]=86400") == [LATENCY, "a.a"]
-    assert len(await filtered(ask, "")) == 3
+    assert await filtered(ask, "filter[configured]=true") == []
+    assert await filtered(ask, "filter[configured]=true&window[seconds]=86400") == [LATENCY]
+    assert len(await filtered(ask, "window[seconds]=86400")) == 3
 
 
 @pytest.mark.parametrize(
@@ -515,3 +517,34 @@ async def test_group_requires_the_configuration_and_rule_requires_its_group(ask)
     assert (await ask("POST", f"{SCANNER}/rules", rule))[0] == 404
     assert (await ask("DELETE", f"{SCANNER}/rules/nosuch", {"meta": {}}))[0] == 404
     assert (await ask("GET", f"{SCANNER}/standard-patterns")) == (200, {"data": []})
+
+
+async def test_a_scanner_group_needs_no_configuration_but_not_a_wrong_one(ask) -> None:
+    """Terraform's provider sends no relationships."""
+    path = "/api/v2/sensitive-data-scanner/config/groups"
+    body = generated("scanner/agents.json")
+    relationships = body["data"].pop("relationships")
+    status, answer = await ask("POST", path, body)
+    assert (status, bool(answer["data"]["id"])) == (200, True)
+    relationships["configuration"]["data"]["id"] = "another"
+    body["data"]["relationships"] = relationships
+    assert (await ask("POST", path, body))[0] == 400
+
+
+async def test_texts_of_a_monitor_are_trimmed(ask) -> None:
+    body = generated("monitors/heartbeat.json")
+    texts = {name: f"\n{body[name]} \n" for name in ("message", "query")}
+    _, answer = await ask("POST", "/api/v1/monitor", body | texts)
+    assert {name: answer[name] for name in texts} == {name: body[name] for name in texts}
+
+
+async def test_the_limit_of_an_index_is_restored_only_with_its_switch(ask) -> None:
+    path = "/api/v1/logs/config/indexes"
+    body = generated("index.json")
+    await ask("POST", path, body)
+    name = body.pop("name")
+    _, disabled = await ask("PUT", f"{path}/{name}", body | {"disable_daily_limit": True})
+    _, without = await ask("PUT", f"{path}/{name}", body)
+    _, restored = await ask("PUT", f"{path}/{name}", body | {"disable_daily_limit": False})
+    limits = [answer["daily_limit"] for answer in (disabled, without, restored)]
+    assert limits == [None, None, body["daily_limit"]]

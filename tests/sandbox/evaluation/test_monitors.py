@@ -3,7 +3,7 @@ import json
 import pytest
 
 from purpleflea_sandbox.datadog.evaluation import messages
-from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status, Transition
+from purpleflea_sandbox.datadog.evaluation.states import Status, Transition
 
 
 def monitor(number, query, kind="query alert", message="", **options):
@@ -200,7 +200,7 @@ async def test_every_monitor_of_this_project_is_evaluated(received, generated):
     assert {item.refusal for item in monitor_runner.states.values()} == {""}
 
 
-STATE = GroupState(status=Status.ALERT, value=12.34567, first_seen=0, last_data=0, changed=0)
+VALUES = {"value": 12.34567, "threshold": 15.0, "a.value": 7.0, "b.value": None}
 GROUP = (("agent_id", "a"),)
 
 
@@ -217,12 +217,13 @@ GROUP = (("agent_id", "a"),)
         ("{{#is_no_data_recovery}}back{{/is_no_data_recovery}}", "N OK", "back"),
         ("{{#is_no_data_to_alert}}x{{/is_no_data_to_alert}}", "N A", "x"),
         ("{{value}} of {{threshold}} by {{agent_id.name}} {{ agent_id }} {{no}}!", "OK A", "12.346 of 15 by a a !"),
+        ("{{a.value}} and {{b.value}}.", "OK A", "7 and ."),
     ],
 )  # fmt: skip
 def test_message_contains_the_blocks_of_the_transition(text, transition, expected):
     names = {"OK": Status.OK, "W": Status.WARN, "A": Status.ALERT, "N": Status.NO_DATA}
     before, after = (names[name] for name in transition.split())
-    assert messages.render(text, Transition(before, after), GROUP, STATE, 15.0) == expected
+    assert messages.render(text, Transition(before, after), GROUP, VALUES) == expected
 
 
 @pytest.mark.parametrize(

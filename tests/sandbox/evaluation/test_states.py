@@ -43,8 +43,9 @@ def status_sequence(rule, values, *, zero=False):
         (DRAWDOWN, [8, 8.1, 7, 6], "OK W W OK"),
         (DRAWDOWN, [16, 8.1, 8, 9], "A A OK W"),
         (BALANCE, [300, 199, 49, 55, 60, 210, 221], "OK W A A W W OK"),
-        (replace(DRAWDOWN, comparison=Comparison(">=", 15)), [15, 8, 7], "A A OK"),
-        (replace(BALANCE, comparison=Comparison("<=", 50)), [50, 60, 61], "A A W"),
+        (replace(DRAWDOWN, comparison=Comparison(">=", 15)), [15, 8.1, 7], "A A OK"),
+        (AlertRule(comparison=Comparison(">=", 1), critical_recovery=0), [1, 0.1, 0], "A A OK"),
+        (replace(BALANCE, comparison=Comparison("<=", 50)), [50, 59, 60], "A A W"),
         (AlertRule(comparison=Comparison(">", 5)), [6, 5, 6], "A OK A"),
     ],
 )
@@ -186,8 +187,12 @@ def test_alert_is_notified_again_after_the_interval(status, notified, is_notifie
         (
             {"on_missing_data": "show_and_notify_no_data", "renotify_interval": 5},
             AlertRule(
-                comparison=Comparison(">", 1), window_s=300, no_data_after_s=600, renotify_s=300
+                comparison=Comparison(">", 1), window_s=300, no_data_after_s=300, renotify_s=300
             ),
+        ),
+        (
+            {"on_missing_data": "default", "timeout_h": 2},
+            AlertRule(comparison=Comparison(">", 1), window_s=300, resolves_after_s=7200),
         ),
         (
             {"on_missing_data": "resolve", "require_full_window": True},

@@ -94,7 +94,14 @@ def test_only_sources_and_project_files_enter_the_build(image: catalogue.Image) 
     for name in catalogue.copied((CHECKOUT / image.dockerfile).read_text()):
         assert "/src" in name or name.endswith(("/pyproject.toml", ".txt")), name
         # Never a whole distribution folder: a package `operator` would shadow the standard library.
-        assert name.rstrip("/") not in {".", "operator", "agent_image", "contract", "sandbox"}
+        assert name.rstrip("/") not in {
+            ".",
+            "operator",
+            "agent_image",
+            "contract",
+            "sdk",
+            "sandbox",
+        }
 
 
 @EVERY_IMAGE

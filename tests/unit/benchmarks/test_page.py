@@ -20,7 +20,7 @@ def some_runs():
     return [
         raw(),
         a_run(*phases),
-        a_run(a_phase(lag_p99_s=None), variant="baseline"),
+        a_run(a_phase(lag_p99_s=None, own_lag_p99_s=None), variant="baseline"),
         a_run(a_phase(seconds=4.0), agents=100),
     ]
 
@@ -30,7 +30,7 @@ def test_the_page_has_a_row_for_each_phase_and_each_creation():
     assert "| 1,000 | raw StatefulSets | 50.0 | 22 |  |" in lines
     assert "| 1,000 | the operator | 25.0 | 44 | 12.0 |" in lines
     assert (
-        "| 1,000 | the operator | create | 40.0 | 12.0 | 44.0 | 1000 | 10 | 150 | 20 ms "
+        "| 1,000 | the operator | create | 40.0 | 12.0 | 44.0 | 1000 | 10 | 150 | 20 ms, 10 ms "
         "| 0.4 | create to Ready 1.50 / 1.50 / 1.50 s |" in lines
     )
     assert "| 1,000 | the operator | restart | list pods 3 |" in lines

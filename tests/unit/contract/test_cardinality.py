@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_agent.telemetry.openmetrics import BUCKETS
 from purpleflea_contract import cardinality, tags
 from purpleflea_contract.cardinality import Sending, per_agent
 from purpleflea_contract.metrics import METRICS, MetricType
+from purpleflea_sdk.telemetry.openmetrics import BUCKETS
 
 
 def test_an_agent_has_a_fixed_share_and_a_share_per_market() -> None:

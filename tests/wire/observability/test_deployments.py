@@ -4,6 +4,7 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import RolloutIndex
+from purpleflea_operator.controllers.observability.deployment_reporter import NoFleet
 from purpleflea_operator.kube import errors, resources
 from support.builders import an_agent
 from support.datadog_api import DatadogApi
@@ -40,6 +41,9 @@ class Fleet:
     def pods(self, agent):
         assert agent == f"{NS}/momentum"
         return ()
+
+    def absences(self, *, env, service, now):
+        return NoFleet().absences(env=env, service=service, now=now)
 
 
 @pytest.fixture

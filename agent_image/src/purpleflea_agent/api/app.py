@@ -11,8 +11,8 @@ from importlib import metadata
 from fastapi import FastAPI
 
 from purpleflea_agent.api import health_routes, order_routes, problems, trading_routes
-from purpleflea_agent.api.request_limits import BodyLimit
 from purpleflea_agent.application import Application
+from purpleflea_sdk.http.request_limits import BodyLimit
 
 
 def create_app(agent: Application) -> FastAPI:

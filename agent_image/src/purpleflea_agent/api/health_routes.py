@@ -14,10 +14,9 @@ from purpleflea_agent.api.bodies import (
 from purpleflea_agent.api.order_routes import order_answer
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.application import Application
-from purpleflea_agent.journal import JournalError
-from purpleflea_agent.telemetry import drop_counters, metrics
 from purpleflea_contract import quantities
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_sdk.telemetry import drop_counters, metrics
 
 METRICS_EXAMPLE = """\
 # HELP agent_positions_open_count Open positions of the market.
@@ -57,17 +56,7 @@ def router(agent: Application) -> APIRouter:
     @routes.get("/v1/control")
     async def control() -> Acknowledgement:
         """Acknowledgement of control.json: the trading mode that the agent acts on."""
-        agent.control.refresh()
-        await agent.control.wait_until_applied()
-        mode = agent.control.mode
-        is_drained = await _is_drained(agent)
-        return agent.control.acknowledged(
-            # The mode may have changed while the journal was read.
-            at_rest=is_drained and agent.control.mode is mode and not _is_sending(agent),
-            sending=_is_sending(agent),
-            flattened=agent.shutdown.flattened,
-            left_undone=agent.shutdown.left_undone,
-        )
+        return await agent.control.acknowledge(agent.drain.report)
 
     @routes.get(
         "/metrics",
@@ -85,33 +74,6 @@ def router(agent: Application) -> APIRouter:
         return await _status(agent)
 
     return routes
-
-
-def _is_sending(agent: Application) -> bool:
-    return agent.orders.is_sending or agent.escrows.is_sending
-
-
-async def _is_drained(agent: Application) -> bool:
-    if not agent.control.is_halted or _is_sending(agent):
-        return False
-    if agent.control.is_stopped and not agent.shutdown.is_drained:
-        return False
-    return await _is_settled(agent)
-
-
-async def _is_settled(agent: Application) -> bool:
-    """Return whether all outcomes are known, and no order is open that is to be canceled.
-
-    False if the journal cannot be read.
-    """
-    try:
-        orders = await agent.journal.unfinished()
-        escrows = await agent.journal.unfinished_escrows()
-    except JournalError:
-        return False
-    keeps = agent.settings.trading.resting_orders == "Keep"
-    open_orders = [entry for entry in orders if entry.is_unsettled or not keeps]
-    return not open_orders and not any(entry.is_unsettled for entry in escrows)
 
 
 def _not_ready_reason(agent: Application) -> str | None:

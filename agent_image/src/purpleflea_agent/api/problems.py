@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.telemetry import redaction
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused, OrderUnsettled
+from purpleflea_sdk.telemetry import redaction
 
 logger = logging.getLogger("purpleflea.api")
 

@@ -5,7 +5,7 @@ An update of the Secret replaces the file while the agent runs, so no restart is
 
 from pathlib import Path
 
-from purpleflea_agent.telemetry import redaction
+from purpleflea_sdk.telemetry import redaction
 
 
 class KeyFile:

@@ -1,6 +1,7 @@
 """The exchange as the agent needs it, independent of HTTP and of any dialect.
 
-Money, prices and sizes are Decimal. Every method raises exchange.errors.ExchangeError and no other error.
+All amounts are Decimal: prices, fees and money in US dollars, sizes in units of the market's base currency (BTC for
+BTC-USD). Every method raises exchange.errors.ExchangeError and no other error. The module does no I/O.
 """
 
 from collections.abc import Mapping
@@ -28,11 +29,15 @@ class OrderRequest:
     """An order to send. The exchange fills one idempotency key at most once, so the key identifies the order."""
 
     idempotency_key: str
+    """Unique text, such as a UUID. Use a key again only for the same order."""
     market: str
+    """Market such as BTC-USD."""
     side: Side
     size: Decimal
+    """Size in base units, larger than 0."""
     type: OrderType = "market"
     price: Decimal | None = None
+    """Limit price in US dollars; only for a limit order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +45,24 @@ class Order:
     """An order at the exchange."""
 
     order_id: str
+    """Id of the exchange."""
     idempotency_key: str
     market: str
     side: Side
     size: Decimal
+    """Ordered size in base units."""
     type: OrderType
     status: OrderStatus
     price: Decimal | None = None
+    """Average price of the fills in US dollars; before a fill the limit price, or None for a market order."""
     filled_size: Decimal = Decimal(0)
+    """Filled size in base units, 0 to `size`."""
     fee_usd: Decimal = Decimal(0)
+    """Fee of all fills in US dollars."""
     realized_pnl_usd: Decimal = Decimal(0)
+    """Profit of the closed part of a position in US dollars, before fees."""
     reject_reason: str | None = None
+    """Reason of the exchange, only if it rejected the order."""
     status_code: int | None = field(default=None, compare=False)
     """HTTP status, if this is the answer to the order itself and not to a look-up."""
     extra: Mapping[str, object] = field(default_factory=dict, compare=False)
@@ -59,14 +71,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position; the `size` of a short position is negative."""
+    """A position as the exchange reports it."""
 
     market: str
     size: Decimal
+    """Size in base units; negative for a short position."""
     mark_price: Decimal
+    """Present price in US dollars."""
     notional_usd: Decimal
+    """Value of the position in US dollars, not negative."""
     unrealized_pnl_usd: Decimal
+    """Profit of the open position in US dollars."""
     realized_pnl_usd: Decimal
+    """Profit of all closed parts in this market in US dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +92,7 @@ class Portfolio:
 
     positions: tuple[Position, ...]
     equity_usd: Decimal
+    """Value of the account in US dollars: money and unrealized profit."""
     equity_is_known: bool = True
     """False if the equity could not be read; then `equity_usd` has no meaning."""
     unvalued: Mapping[str, Decimal] = field(default_factory=dict)
@@ -100,19 +118,24 @@ class Balance:
     """Balance of the wallet in one currency."""
 
     currency: str
+    """Currency such as USDC."""
     amount: Decimal
+    """Amount in units of the currency."""
     usd_value: Decimal
+    """Value in US dollars."""
     is_known: bool = True
     """False if the value could not be read; then `usd_value` is not the balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscrowRequest:
-    """An escrow to open."""
+    """An escrow to open. The exchange opens at most one per idempotency key."""
 
     idempotency_key: str
     counterparty_id: str
+    """Id of the agent or person who is paid."""
     amount_usd: Decimal
+    """Amount in US dollars, larger than 0."""
     description: str | None = None
 
 
@@ -147,25 +170,40 @@ class Candles:
 
 
 class Exchange(Protocol):
-    """The Purple Flea services, seen from one agent."""
+    """The Purple Flea services, seen from one agent. An adapter for another exchange implements all methods.
+
+    An adapter bounds the time and the size of each answer, and does not repeat a request that moves money. It raises
+    NeverSent only if nothing left the process, Refused only if the exchange itself refused the request in its own form,
+    and OutcomeUnknown in every other case: the order manager concludes from the class that an order may be sent again.
+    """
 
     async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
-        """Return the newest candles of a market."""
+        """Return at most `limit` of the newest candles of a market; `interval` is a duration such as 15s."""
 
     async def place_order(self, request: OrderRequest) -> Order:
-        """Send an order."""
+        """Send an order. For a key that was used before, return the order of that key and send nothing.
+
+        Raises:
+            NeverSent: Nothing was sent.
+            Refused: The exchange refused the order, which had no effect.
+            OutcomeUnknown: The order may have been executed.
+        """
 
     async def find_order(self, idempotency_key: str) -> Order | None:
-        """Return the order of a key, or None if the exchange has none."""
+        """Return the order of a key, or None if the exchange states that it has none."""
 
     async def cancel_order(self, order_id: str) -> Order:
-        """Cancel an open limit order."""
+        """Cancel an open limit order, and return its state afterwards; its filled part stays.
+
+        Raises:
+            Refused: 404 if there is no such order, 409 if it is not open any more.
+        """
 
     async def portfolio(self) -> Portfolio:
-        """Return positions and equity."""
+        """Return positions and equity. A row that cannot be read is reported as unknown and is never left out."""
 
     async def balances(self) -> tuple[Balance, ...]:
-        """Return the balances of the wallet."""
+        """Return the balances of the wallet, one per currency."""
 
     async def create_escrow(self, request: EscrowRequest) -> Escrow:
         """Open an escrow."""

@@ -33,7 +33,11 @@ FILE_NAME = "journal.sqlite3"
 
 
 class Journal:
-    """The journal of one agent."""
+    """The journal of one agent: one SQLite file, which one process opens at a time.
+
+    Times are seconds since the epoch. Every method raises JournalError if the file cannot be read or written, such as
+    when the disk is full; the text names the file and the cause. An order that could not be written must not be sent.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class Journal:
         clock: Callable[[], float] = time.time,
         is_durable: bool = True,
     ) -> None:
-        """Open the file. A journal that is not durable does not survive a power cut, and is much faster.
+        """Open the file in `folder`, or create it. A journal that is not durable does not survive a power cut.
 
         Raises:
             JournalError: The file is damaged, locked, out of space or too new.
@@ -67,7 +71,11 @@ class Journal:
         self._write_error = None
 
     async def write(self, request: OrderRequest) -> None:
-        """Write an order to disk before it is sent."""
+        """Write an order to disk before it is sent; its state is then `written`.
+
+        Raises:
+            JournalError: The order is not on disk: do not send it. Also if the key has an order already.
+        """
         await self._write(self._store.write, request, self._clock())
         self._write_error = None
 

@@ -32,9 +32,13 @@ class OrderEntry:
 
     request: OrderRequest
     status: str
+    """`written` (outcome unknown), `failed` (no effect), or the value of OrderStatus at the exchange."""
     written_at: float
+    """Seconds since the epoch."""
     order: Order | None = None
+    """The order at the exchange as last read; None if the exchange never reported it."""
     reason: str | None = None
+    """Why the order failed or was rejected."""
     mark: str | None = None
     """UNSENT or GIVEN_UP, for an order without effect."""
 

@@ -21,12 +21,12 @@ from purpleflea_agent.paper.exchange import PaperExchange
 from purpleflea_agent.paper.history import History
 from purpleflea_agent.paper.options import Options
 from purpleflea_agent.paper.prices import Prices, ReplayedPrices, SimulatedPrices
-from purpleflea_agent.settings import Environment
-from purpleflea_agent.telemetry import logs, metrics, tracing
-from purpleflea_agent.telemetry.dogstatsd import Emitter, Value
 from purpleflea_contract import environment as names
 from purpleflea_contract import metrics as contract
 from purpleflea_contract.metrics import Metric
+from purpleflea_sdk.settings import Environment
+from purpleflea_sdk.telemetry import logs, metrics, tracing
+from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value
 
 AGENT_ID = "paper"
 RUNS = Path("runs")

@@ -14,12 +14,12 @@ from decimal import Decimal
 from purpleflea_agent.exchange.port import Balance, Exchange, Portfolio
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition, UnreadableRows
-from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading import position_discrepancies, risk
 from purpleflea_agent.trading.exposure import of_market, position_range
 from purpleflea_agent.trading.first_reports import FirstReports
 from purpleflea_agent.trading.market_data import price_problem
 from purpleflea_contract import spans
+from purpleflea_sdk.telemetry import logs, metrics, tracing
 
 FRESH_FOR_S = 2.0
 MAX_MARKETS = 32

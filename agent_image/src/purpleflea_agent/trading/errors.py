@@ -2,7 +2,11 @@
 
 
 class OrderRefused(Exception):  # noqa: N818 - the name states the meaning
-    """The agent does not send the order; nothing was written or sent."""
+    """The agent does not send the order; nothing was written or sent.
+
+    `reason` is a value of the contract's tag `reason`: the trading mode (`halted`, `stopped`), the limit
+    (`max_order`, ...), or `market_data`. docs/trading.md lists the limits.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the order is refused: {reason}")

@@ -10,18 +10,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
-from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.escrows import EscrowEntry
 from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
-from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Risk, TradingSettings
+from purpleflea_sdk.control import ControlFile, SendBlocked
+from purpleflea_sdk.telemetry import logs, metrics, tracing
 
 STATUS_TAGS = {"released": "completed"}
 """The published integration calls a released escrow completed."""

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
-from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
-from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_contract import spans
 from purpleflea_contract.settings import Faucet
+from purpleflea_sdk.control import ControlFile, SendBlocked
+from purpleflea_sdk.telemetry import logs, metrics, tracing
 
 NOT_BEFORE = "faucet_not_before"
 """Name of the value in the journal: seconds since the epoch before which no claim is sent."""

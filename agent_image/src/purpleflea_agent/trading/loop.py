@@ -16,8 +16,6 @@ from decimal import Decimal
 from purpleflea_agent.exchange.errors import ExchangeError
 from purpleflea_agent.exchange.port import Exchange, OrderRequest
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.telemetry import logs, metrics, tracing
-from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
@@ -33,6 +31,8 @@ from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk.telemetry import logs, metrics, tracing
+from purpleflea_sdk.telemetry.tracing import ActiveSpan
 
 CANDLES = 50
 RETRY_INTERVAL = timedelta(seconds=1)

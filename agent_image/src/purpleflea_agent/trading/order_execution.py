@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 
-from purpleflea_agent.control import SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.journal.orders import OrderEntry
-from purpleflea_agent.telemetry import logs, metrics, tracing
-from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRejected, OrderUnsettled
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S, MissingOrderTracker
 from purpleflea_contract import events, spans
+from purpleflea_sdk.control import SendBlocked
+from purpleflea_sdk.telemetry import logs, metrics, tracing
+from purpleflea_sdk.telemetry.tracing import ActiveSpan
 
 LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
 """Delay before each look-up of an order without a usable answer."""

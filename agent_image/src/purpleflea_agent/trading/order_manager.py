@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import NoReturn
 
-from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal.orders import OrderEntry
-from purpleflea_agent.telemetry import logs, metrics
 from purpleflea_agent.trading import order_execution
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
@@ -31,6 +29,8 @@ from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events, quantities
 from purpleflea_contract.settings import Risk, TradingSettings
+from purpleflea_sdk.control import ControlFile, SendBlocked
+from purpleflea_sdk.telemetry import logs, metrics
 
 MAX_UNKNOWN, MAX_RESTING, MAX_GIVEN_UP = 10, 5, 3
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
@@ -39,7 +39,12 @@ logger = logging.getLogger("purpleflea.orders")
 
 
 class OrderManager:
-    """Sends orders within the limits, and settles every order that was sent."""
+    """Sends orders within the limits, and settles every order that was sent.
+
+    An order is written to the journal before it is sent, and no key is sent twice. If there is no usable answer, the
+    order is looked up by its key, and its market takes no other order until the outcome is known. Orders are sent one
+    at a time; the calls may come from several tasks of one event loop.
+    """
 
     def __init__(  # noqa: PLR0913 - its parts, by name
         self,
@@ -89,7 +94,13 @@ class OrderManager:
         return self._is_sending
 
     async def position_range(self, market: str) -> PositionRange:
-        """Return the sizes between which the position in a market is, whichever of its open orders are filled."""
+        """Return the signed sizes in base units between which the position in a market is.
+
+        It counts the reported size, the size by our own fills, and all open orders, whichever of them are filled.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
         return self._checks.position_range(market, await self._journal.unfinished())
 
     async def find_by_key(self, request: OrderRequest) -> Order | None:
@@ -110,7 +121,21 @@ class OrderManager:
         return None if entry.may_be_sent_again else _previous_order(entry)
 
     async def place(self, request: OrderRequest, *, reference_price: Decimal) -> Order:
-        """Send an order; if the key was used for the same order before, return that order."""
+        """Send an order, and return it; if the key was used for the same order before, return that order.
+
+        `reference_price` is the price in US dollars that the decision is based on, larger than 0. It values a market
+        order for the limits, and a jump from the last price beyond `trading.maxPriceJump` refuses the order. The
+        returned order may be filled, partly filled, open (a limit order), or rejected by the exchange.
+
+        Raises:
+            OrderRefused: A limit or the trading mode forbids the order; nothing was sent. `reason` names it.
+            OrderUnsettled: It was sent and its outcome is unknown. It is looked up in the background; to follow it,
+                call `place` again with the same request.
+            KeyReused: The key belongs to a different order; nothing was sent.
+            NeverSent, Refused: It was not sent, or the exchange refused it; it had no effect.
+            ExchangeError: The account could not be read for the limits; nothing was sent.
+            JournalError: The order could not be written; nothing was sent.
+        """
         async with self._lock:
             with self._sending():
                 previous = await self.find_by_key(request)
@@ -128,7 +153,12 @@ class OrderManager:
     async def close_position(self, market: str) -> Order | None:
         """Close a position at market price, without limits; None if there is no position that is certain.
 
-        The position is read here, because another order may have changed it since the caller read it.
+        The position is read here, because another order may have changed it since the caller read it. It is closed in
+        mode Stopped, and when the process exits in mode Active.
+
+        Raises:
+            OrderRefused: The mode does not require closing.
+            OrderUnsettled, ExchangeError, JournalError: As for `place`.
         """
         async with self._lock:
             with self._sending():
@@ -162,6 +192,10 @@ class OrderManager:
         """Cancel a resting order on request, in any mode, and return its new state; None if there is no such order.
 
         An order that is not resting any more is only returned.
+
+        Raises:
+            ExchangeError: The exchange did not cancel it; it may still be filled.
+            JournalError: The journal cannot be used.
         """
         async with self._lock:
             entry = await self._journal.entry(idempotency_key)

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 
-from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal.orders import OrderEntry
@@ -20,6 +19,7 @@ from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.escrows import EscrowManager
 from purpleflea_agent.trading.order_manager import OrderManager
+from purpleflea_sdk.control import ControlFile
 
 RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)
 """Delays between the attempts before the deadline; the last delay repeats."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ConfigDict, JsonValue
 
+from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.settings import SpecModel
 
 
@@ -36,7 +37,7 @@ def _shown(value: JsonValue) -> str:
         case bool():
             return str(value).lower()
         case int() | float():
-            return f"{value:.15g}"
+            return decimal_text(value)
         case list():
             return ", ".join(_shown(item) for item in value)
         case _:

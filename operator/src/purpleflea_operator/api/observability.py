@@ -23,7 +23,8 @@ Uid = Annotated[str, Field(pattern="^[-a-zA-Z0-9]+$", min_length=1, max_length=6
 Target = Annotated[
     str,
     Field(
-        pattern="^((slack|pagerduty|webhook|oncall|incident):[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?|email:[^@ ]+@[^@ ]+)$",
+        pattern="^((slack|pagerduty|webhook|oncall|incident|workflow):[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?"
+        "|email:[^@ ]+@[^@ ]+)$",
         max_length=253,
     ),
 ]
@@ -54,6 +55,9 @@ class Notifications(DocumentedModel):
     paging."""
     infrastructure: Targets = ("slack:infra-alerts",)
     """Recipients of alerts about API errors and lost telemetry (at most 8). Targets as in paging."""
+    halt: Targets = ()
+    """Datadog Workflows that an alert on drawdown or on positions starts, such as workflow:halt-agent (at most 8). The
+    workflow receives agent_id. docs/monitor-halts.md has a workflow that halts the agent."""
 
 
 class Features(DocumentedModel):
@@ -69,6 +73,9 @@ class Features(DocumentedModel):
     """Create anomaly monitors for profit and order latency."""
     log_index: bool = False
     """Create a separate log index for the agents' logs. It is placed before all other indexes."""
+    downtimes: bool = True
+    """Mute the heartbeat monitor for agents that the operator stops, deletes or replaces. The application key needs the
+    scope monitors_downtime."""
     deployments: bool = True
     """Report each version that all agents of the service run, as one DORA deployment and one event."""
 

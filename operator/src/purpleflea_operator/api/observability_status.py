@@ -73,7 +73,8 @@ class ObjectStatus(SpecModel):
     since: ShortText | None = None
     """If the object is being created: end of the last attempt. The operator does not try again within 10 s."""
     change: Annotated[str, Field(max_length=MAX_CHANGE_LENGTH)] | None = None
-    """Difference from the spec: the change that mode Plan would make, or the fields that were edited manually."""
+    """Difference from the spec: the change that mode Plan would make, the fields that were edited manually, or settings
+    of the log index that users added and that are kept."""
     last_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
     """Error of the last request for the object, or the reason why it waits."""
 
@@ -119,6 +120,11 @@ class ObservabilityStatus(SpecModel):
     """Managed objects in Datadog, at most 128."""
     deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=MAX_DEPLOYMENTS)] = ()
     """Versions that are rolled out, and former versions, at most 20."""
+    silenced_until: ShortText | None = None
+    """Time until which downtimes may mute the heartbeat monitor for agents that the operator stopped, removed or
+    replaced. Absent if there are none."""
+    downtime_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
+    """Reason why Datadog refused a downtime, so that agents that are stopped on purpose alert."""
     removal_started_at: ShortText | None = None
     """Time of the first attempt to remove all objects from Datadog. The operator gives up ten minutes later."""
 

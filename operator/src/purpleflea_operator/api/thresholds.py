@@ -7,11 +7,13 @@ the levels, so a mistake is refused before it reaches Datadog. This module does 
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from operator import gt, lt
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
+from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.api.documented import DocumentedModel
 from purpleflea_operator.api.types import rule
@@ -19,7 +21,14 @@ from purpleflea_operator.api.types import rule
 Window = Annotated[str, Field(pattern="^[1-9][0-9]{0,2}[mh]$", max_length=4)]
 Level = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Percent = Annotated[float, Field(ge=0, le=100)]
+Rate = Annotated[float, Field(ge=1, le=1000)]
 
+LEAST_LEVEL = 1e-9
+"""Least level other than 0. A query contains the level without an exponent, so a smaller one would need many digits."""
+MOST_PERCENT = 100
+FULL_BUDGET = 99.999999
+"""Percent of failed calls at which a burn rate reaches its maximum, less a margin for the rounding of floats."""
+COMPARISONS = {">": gt, "<": lt}
 LEVELS = ("critical", "critical_recovery", "warning", "warning_recovery")
 """Levels of a monitor, in the sequence in which a value passes them when it returns to normal."""
 
@@ -40,11 +49,15 @@ def level_comparisons(names: Iterable[str], *, above: bool) -> list[tuple[str, s
 class MonitorThresholds(DocumentedModel):
     """Base of the thresholds of one monitor. A subclass has `critical` and, as needed, the other levels and a window.
 
-    The CEL rule about the sequence of the levels follows from the fields of the subclass and from `fires_above`.
+    The CEL rules about the levels follow from the fields and the class variables of the subclass.
     """
 
     fires_above: ClassVar[bool] = True
     """True if the monitor fires above its levels, False if it fires below them."""
+    most: ClassVar[float | None] = None
+    """Value that the metric cannot exceed, None if there is no such value. No metric here is below 0."""
+    longest_window: ClassVar[str] = "168h"
+    """Longest window that Datadog accepts: a week for metrics (API reference, "Create a monitor")."""
 
     @classmethod
     def level_names(cls) -> tuple[str, ...]:
@@ -56,8 +69,40 @@ class MonitorThresholds(DocumentedModel):
         return {name: getattr(self, name) for name in self.level_names()}
 
     @classmethod
+    def bound(cls) -> tuple[str, float] | None:
+        """Return the comparison that `critical` must pass, because no value is beyond the bound; None without one."""
+        if not cls.fires_above:
+            return ">", 0
+        return None if cls.most is None else ("<", cls.most)
+
+    @model_validator(mode="after")
+    def _can_alert(self) -> Self:
+        """Refuse a level at which the monitor never alerts. The API server refuses it, but its CRD may be older."""
+        bound, critical = self.bound(), self.levels()["critical"]
+        if bound is not None and not COMPARISONS[bound[0]](critical, bound[1]):
+            raise ValueError(_never_alerts(*bound))
+        return self
+
+    @classmethod
     def cel_rules(cls) -> list[JsonValue]:
-        """Return the rule that the levels are in sequence, if there is more than one level."""
+        """Return the rules for the size and the sequence of the levels, and for the window."""
+        names = [to_camel(name) for name in cls.level_names()]
+        least = decimal_text(LEAST_LEVEL)
+        rules: list[JsonValue] = [
+            rule(
+                f"[{', '.join(f'self.{name}' for name in names)}].all(level, level == 0.0 || level >= {least})",
+                f"a level must be 0, or at least {least}",
+            )
+        ]
+        if (bound := cls.bound()) is not None:
+            expression = f"self.critical {bound[0]} {float(bound[1])}"
+            rules.append(rule(expression, _never_alerts(*bound)))
+        if "window" in cls.model_fields:
+            rules.append(longest_window_rule("window", cls.longest_window))
+        return rules + cls._sequence_rules()
+
+    @classmethod
+    def _sequence_rules(cls) -> list[JsonValue]:
         comparisons = [
             (to_camel(level), sign, to_camel(following))
             for level, sign, following in level_comparisons(
@@ -74,8 +119,21 @@ class MonitorThresholds(DocumentedModel):
         return [rule(expression, f"levels must {direction}: {chain}")]
 
 
+def _never_alerts(sign: str, limit: float) -> str:
+    return f"critical must be {sign} {decimal_text(limit)}, because otherwise the monitor can never alert"
+
+
+def longest_window_rule(name: str, longest: str) -> JsonValue:
+    """Return the rule that a window is at most as long as Datadog accepts."""
+    return rule(
+        f"duration(self.{name}) <= duration('{longest}')", f"{name} must be at most {longest}"
+    )
+
+
 class Drawdown(MonitorThresholds):
     """Fall of an agent's equity from its peak, in percent."""
+
+    most = MOST_PERCENT
 
     critical: Percent = 15
     """Percent above which the monitor alerts."""
@@ -110,6 +168,8 @@ class Balance(MonitorThresholds):
 class ErrorRate(MonitorThresholds):
     """Share of an agent's API calls that fail, in percent."""
 
+    most = MOST_PERCENT
+
     critical: Percent = 5
     """Percent above which the monitor alerts."""
     critical_recovery: Percent = 4
@@ -118,6 +178,8 @@ class ErrorRate(MonitorThresholds):
     """Percent above which the monitor warns."""
     warning_recovery: Percent = 1
     """Percent below which the warning recovers."""
+    minimum_calls: Level = 10
+    """Calls within the window that an agent must exceed, so that one failed call of a few is not an alert."""
     window: Window = "5m"
     """Evaluation window in minutes or hours, such as 5m or 1h."""
 
@@ -156,6 +218,8 @@ class OrderSpan(MonitorThresholds):
 class EscrowFailures(MonitorThresholds):
     """Failed escrow transactions of an agent within the window. Log monitors do not support recovery levels."""
 
+    longest_window = "48h"
+
     critical: Level = 5
     """Failures within the window above which the monitor alerts."""
     warning: Level = 2
@@ -165,17 +229,15 @@ class EscrowFailures(MonitorThresholds):
 
 
 class Heartbeat(MonitorThresholds):
-    """Completed trading intervals of an agent within the window, which must be longer than two intervals."""
+    """Heartbeats of an agent within the window. Missing data counts as zero."""
 
     fires_above = False
 
     critical: Level = 1
-    """Intervals within the window below which the monitor alerts."""
+    """Heartbeats within the window below which the monitor alerts."""
     window: Window = "5m"
     """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than two trading
     intervals of the agents, because one failed interval leaves a gap of two."""
-    no_data_minutes: Annotated[int, Field(ge=2, le=1440)] = 10
-    """Minutes without data after which the monitor also alerts."""
 
 
 class DroppedTelemetry(MonitorThresholds):
@@ -193,6 +255,31 @@ class DroppedTelemetry(MonitorThresholds):
     """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
+class PositionMismatch(MonitorThresholds):
+    """Markets whose reported position differs from the fills of an agent during the whole window."""
+
+    critical: Level = 0
+    """Markets above which the monitor alerts."""
+    window: Window = "10m"
+    """Evaluation window in minutes or hours, such as 10m or 1h. Fills in flight end within it."""
+
+
+class Halted(MonitorThresholds):
+    """Longest time, in hours, for which an agent of the fleet has been halted."""
+
+    critical: Level = 24
+    """Hours above which the monitor alerts."""
+    window: Window = "10m"
+    """Evaluation window in minutes or hours, such as 10m or 1h."""
+
+
+class OperatorSilent(DocumentedModel):
+    """Reports of the operator itself, which the node agent scrapes."""
+
+    window: Window = "10m"
+    """Time without a report after which the monitor alerts, in minutes or hours, such as 10m or 1h."""
+
+
 class Thresholds(SpecModel):
     """Levels at which the monitors alert, warn and recover. The defaults are those of the published integration."""
 
@@ -205,28 +292,46 @@ class Thresholds(SpecModel):
     escrow_failures: EscrowFailures = EscrowFailures()
     heartbeat: Heartbeat = Heartbeat()
     dropped_telemetry: DroppedTelemetry = DroppedTelemetry()
+    position_mismatch: PositionMismatch = PositionMismatch()
+    halted: Halted = Halted()
+    operator_silent: OperatorSilent = OperatorSilent()
 
 
-class FastBurn(DocumentedModel):
+class BurnRate(DocumentedModel):
+    """Base of the burn rates, with the CEL rules for their windows."""
+
+    @classmethod
+    def cel_rules(cls) -> list[JsonValue]:
+        """Return the rules for the two windows."""
+        return [
+            rule(
+                "duration(self.shortWindow) < duration(self.longWindow)",
+                "shortWindow must be shorter than longWindow",
+            ),
+            longest_window_rule("longWindow", "48h"),
+        ]
+
+
+class FastBurn(BurnRate):
     """Burn rate of the error budget at which the paging targets are notified."""
 
     # 2 percent of a budget of 30 days in one hour.
-    rate: Annotated[float, Field(ge=1, le=1000)] = 14.4
-    """Alert if the budget burns more than this many times as fast as the timeframe allows. At most
-    100 / (100 - target)."""
+    rate: Rate = 14.4
+    """Alert if the budget burns more than this many times as fast as the timeframe allows. It must be
+    less than 100 / (100 - target), the burn rate if every call fails."""
     long_window: Window = "1h"
     """Long window over which the rate must be exceeded, in minutes or hours."""
     short_window: Window = "5m"
     """Short window over which the rate must also be exceeded, in minutes or hours."""
 
 
-class SlowBurn(DocumentedModel):
+class SlowBurn(BurnRate):
     """Burn rate of the error budget that can wait for working hours."""
 
     # 5 percent of a budget of 30 days in six hours.
-    rate: Annotated[float, Field(ge=1, le=1000)] = 6
-    """Alert if the budget burns more than this many times as fast as the timeframe allows. At most
-    100 / (100 - target)."""
+    rate: Rate = 6
+    """Alert if the budget burns more than this many times as fast as the timeframe allows. It must be
+    less than 100 / (100 - target), the burn rate if every call fails."""
     long_window: Window = "6h"
     """Long window over which the rate must be exceeded, in minutes or hours."""
     short_window: Window = "30m"
@@ -239,7 +344,7 @@ class Objective(DocumentedModel):
     target: Annotated[float, Field(ge=50, le=99.999)] = 99
     """Percent of the calls that must succeed."""
     warning: Annotated[float, Field(ge=50, le=100)] = 99.5
-    """Percent below which the objective warns. It must be more than target."""
+    """Percent below which the objective warns. It must be more than target, and less than 100."""
     timeframe: Literal["7d", "30d", "90d"] = "30d"
     """Rolling timeframe of the objective: 7d, 30d or 90d."""
     fast_burn: FastBurn = FastBurn()
@@ -248,7 +353,29 @@ class Objective(DocumentedModel):
     # The export writes the target as a float, as it is parsed from the resource.
     model_config = ConfigDict(validate_default=True)
 
+    @model_validator(mode="after")
+    def _can_alert(self) -> Self:
+        """Refuse a burn rate that is never exceeded. The API server refuses it, but its CRD may be older."""
+        for name, burn in (("fastBurn", self.fast_burn), ("slowBurn", self.slow_burn)):
+            if burn.rate * (100 - self.target) >= FULL_BUDGET:
+                raise ValueError(_burns_too_fast(name))
+        return self
+
     @classmethod
     def cel_rules(cls) -> list[JsonValue]:
-        """Return the rule that the objective warns before it fails."""
-        return [rule("self.warning > self.target", "warning must be above target")]
+        """Return the rules that the objective warns before it fails, and that each burn rate can be exceeded."""
+        return [
+            rule("self.warning > self.target", "warning must be above target"),
+            rule("self.warning < 100.0", "warning must be less than 100"),
+            *(
+                rule(
+                    f"self.{name}.rate * (100.0 - self.target) < {FULL_BUDGET}",
+                    _burns_too_fast(name),
+                )
+                for name in ("fastBurn", "slowBurn")
+            ),
+        ]
+
+
+def _burns_too_fast(name: str) -> str:
+    return f"{name}.rate must be less than 100 / (100 - target), because otherwise it is never exceeded"

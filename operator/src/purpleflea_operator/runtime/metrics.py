@@ -19,7 +19,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from purpleflea_operator.datadog.definitions import operator_metrics
+
 PREFIX = "purpleflea_operator"
+MAX_FLEETS = 200
+"""Most fleets that are reported, because any user who may create agents can name new ones."""
 LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PASS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
@@ -38,6 +42,9 @@ class GaugeSources:
     conditions: Callable[[], Mapping[tuple[str, str], int]]
     upgrades: Callable[[], tuple[Mapping[str, int], Mapping[str, int]]]
     """Numbers of agents by env: with a pending upgrade, and failing after their upgrade."""
+    fleets: Callable[[], Mapping[tuple[str, str], tuple[int, float]]]
+    """By env and service: number of agents, and longest time in seconds for which one of them has been halted. Empty if
+    this replica does not lead."""
     replicas: Callable[[], tuple[int, int, int]]
     """Numbers of trading pods: existing, ready, and observed, which means that TelemetryReady of the agent is True."""
 
@@ -82,6 +89,12 @@ class Metrics:
             buckets=LAG_BUCKETS_S,
             registry=self._registry,
         )
+        self._own_loop_lag = Histogram(
+            f"{PREFIX}_event_loop_own_lag_seconds",
+            "Part of the delay of the event loop in which it ran. In the rest it waited for a processor.",
+            buckets=LAG_BUCKETS_S,
+            registry=self._registry,
+        )
         build = Gauge(
             f"{PREFIX}_build_info",
             "Always 1; the version is a label.",
@@ -98,9 +111,10 @@ class Metrics:
         """Record the duration of a reconcile of a PurpleFleaAgent."""
         self._reconcile_duration.labels(result).observe(seconds)
 
-    def observe_loop_lag(self, seconds: float) -> None:
-        """Record a sample of the event-loop lag."""
+    def observe_loop_lag(self, seconds: float, own_s: float) -> None:
+        """Record a sample of the event-loop lag, and the part of it in which the loop ran."""
         self._loop_lag.observe(seconds)
+        self._own_loop_lag.observe(own_s)
 
     def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
         """Count a request to the Datadog API."""
@@ -163,6 +177,7 @@ class _GaugeCollector(Collector):
             "PurpleFleaAgent resources that are not ready after an upgrade and stop the upgrade of others.",
             failing,
         )
+        yield from _fleets(sources.fleets())
         conditions = GaugeMetricFamily(
             f"{PREFIX}_agent_conditions",
             "PurpleFleaAgent resources by condition type and status.",
@@ -185,6 +200,26 @@ def _watches_failing(errors: Mapping[str, str]) -> Metric:
         namespace = prefix.partition("/namespaces/")[2]
         gauge.add_metric((resource, namespace), bool(error))
     return gauge
+
+
+def _fleets(reports: Mapping[tuple[str, str], tuple[int, float]]) -> Iterator[Metric]:
+    """Yield the metrics of the monitors operator-silent and halted. Only the leader has fleets."""
+    labels = (operator_metrics.FLEET_ENV, operator_metrics.FLEET_SERVICE)
+    agents = GaugeMetricFamily(
+        f"{PREFIX}_{operator_metrics.AGENTS}",
+        "PurpleFleaAgent resources by env and service. Only the leader reports them.",
+        labels=labels,
+    )
+    halts = GaugeMetricFamily(
+        f"{PREFIX}_{operator_metrics.LONGEST_HALT}",
+        "Longest time for which an agent of the env and service has been halted.",
+        labels=labels,
+    )
+    for fleet, (number, longest_halt_s) in list(reports.items())[:MAX_FLEETS]:
+        agents.add_metric(fleet, number)
+        halts.add_metric(fleet, longest_halt_s)
+    yield agents
+    yield halts
 
 
 def _by_env(name: str, documentation: str, numbers: Mapping[str, int]) -> Metric:

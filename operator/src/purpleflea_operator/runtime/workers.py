@@ -40,13 +40,20 @@ PassEndHook = Callable[[Outcome, float], None]
 """Receives the outcome of a pass and its duration in seconds."""
 
 
-async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
-    """Process keys until canceled.
+async def run_worker(
+    queue: WorkQueue[NamespacedName],
+    reconcile: Reconcile,
+    *,
+    before: WorkQueue[NamespacedName] | None = None,
+) -> None:
+    """Process keys until canceled. Before each pass, every urgent key of `before` must have a worker.
 
     After each pass the key has a cooldown, so that a burst of events causes one more pass, not many.
     """
     loop = asyncio.get_running_loop()
     while True:
+        if before is not None:
+            await before.wait_until_nothing_is_urgent()
         key = await queue.get()
         began = loop.time()
         try:

@@ -1,18 +1,22 @@
 """Work queue as in client-go: a key is queued at most once and processed by one worker at a time, with backoff.
 
 A key that is added while it is processed is queued again afterwards, so no change is lost. An added key ends its delay,
-but not its hold: a hold is the Retry-After of the API server. The module must not interpret the keys.
+but not its hold: a hold is the Retry-After of the API server. Urgent keys come first, and one of URGENT_SHARE others
+comes between them. The module must not interpret the keys.
 """
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from purpleflea_operator import timings
 
 K = TypeVar("K")
+
+URGENT_SHARE = 16
+"""After this many urgent keys in sequence, another key is processed, so that it does not wait without a limit."""
 
 
 class WorkQueue(Generic[K]):
@@ -34,30 +38,42 @@ class WorkQueue(Generic[K]):
         self._clock = clock
         self._backoff_limit_s = backoff_limit_s
         self._is_open = is_open
-        self._ready: deque[K] = deque()
-        self._added_at: dict[K, float] = {}
+        self._ready: OrderedDict[K, float] = OrderedDict()
+        """The queued keys that are not urgent, and when each was added."""
+        self._urgent: OrderedDict[K, float] = OrderedDict()
+        self._urgent_taken = 0
+        """Urgent keys in sequence that were processed while others waited."""
         self._processing: set[K] = set()
-        self._dirty: set[K] = set()
+        self._dirty: dict[K, bool] = {}
+        """The keys to queue again when their pass is done, and whether they are urgent."""
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._held_until: dict[K, float] = {}
         self._cooldowns: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._taking = asyncio.Lock()
         self._waiter: asyncio.Future[None] | None = None
+        self._nothing_urgent = asyncio.Event()
+        self._nothing_urgent.set()
 
     def __len__(self) -> int:
         """Return the number of queued keys."""
-        return len(self._ready)
+        return len(self._ready) + len(self._urgent)
 
     def oldest_s(self) -> float:
         """Return the waiting time of the first queued key, or 0 if the queue is empty."""
-        return self._clock() - self._added_at[self._ready[0]] if self._ready else 0.0
+        now = self._clock()
+        first = (next(iter(keys.values()), now) for keys in (self._urgent, self._ready))
+        return now - min(first)
+
+    def has_urgent(self) -> bool:
+        """Return whether an urgent key waits for a worker."""
+        return bool(self._urgent)
 
     def open(self) -> None:
         """Accept keys from now on."""
         self._is_open = True
 
-    def add(self, key: K) -> None:
+    def add(self, key: K, *, urgent: bool = False) -> None:
         """Queue a key now, or at the end of its hold. A delay of the key is canceled."""
         if not self._is_open:
             return
@@ -69,10 +85,14 @@ class WorkQueue(Generic[K]):
             self.add_after(key, held_s)
         elif key in self._processing:
             # The pass may have read its input before the change, so the key is queued again when the pass is done.
-            self._dirty.add(key)
-        elif key not in self._added_at:
-            self._added_at[key] = self._clock()
-            self._ready.append(key)
+            self._dirty[key] = urgent or self._dirty.get(key, False)
+        elif urgent and key not in self._urgent:
+            self._ready.pop(key, None)
+            self._urgent[key] = self._clock()
+            self._nothing_urgent.clear()
+            self._wake()
+        elif key not in self._urgent and key not in self._ready:
+            self._ready[key] = self._clock()
             self._wake()
 
     def add_after(self, key: K, delay_s: float) -> None:
@@ -149,21 +169,34 @@ class WorkQueue(Generic[K]):
         """
         async with self._taking:
             await asyncio.sleep(0)
-            while not self._ready:
+            while not len(self):
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
-            key = self._ready.popleft()
-            del self._added_at[key]
+            key = self._take()
             self._processing.add(key)
             return key
+
+    def _take(self) -> K:
+        is_turn_of_others = self._ready and self._urgent_taken >= URGENT_SHARE
+        if not self._urgent or is_turn_of_others:
+            self._urgent_taken = 0
+            return self._ready.popitem(last=False)[0]
+        self._urgent_taken += 1
+        key, _ = self._urgent.popitem(last=False)
+        if not self._urgent:
+            self._nothing_urgent.set()
+        return key
+
+    async def wait_until_nothing_is_urgent(self) -> None:
+        """Wait until every urgent key has a worker. Keys with a delay do not count."""
+        await self._nothing_urgent.wait()
 
     def done(self, key: K) -> None:
         """End the processing of a key. If the key was added in the meantime, it is queued again."""
         self._processing.discard(key)
         self._cooldowns.pop(key, None)
         if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+            self.add(key, urgent=self._dirty.pop(key))
 
     def done_after(self, key: K, cooldown_s: float) -> None:
         """End the processing of a key after a cooldown, so that events of that time share one pass."""

@@ -13,8 +13,10 @@ import aiohttp
 from aiohttp import web
 
 from purpleflea_sandbox.datadog import fleet_page
+from purpleflea_sandbox.datadog.api import downtimes
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 from purpleflea_sandbox.datadog.monitor_runner import MonitorRunner, api_groups
 from purpleflea_sandbox.datadog.web.definitions import Body
 from purpleflea_sandbox.datadog.webhooks import Webhooks
@@ -57,6 +59,8 @@ class EvaluationBridge:
             self.definitions.all_objectives,
             self._now,
         )
+        self.monitor_runner.mute = self._is_muted
+        self.monitor_runner.announce_end = self._announces_end
         self.webhooks = Webhooks(self.definitions.webhooks)
         self.monitor_runner.listeners.append(self.webhooks.enqueue)
         self.monitor_runner.state_listeners.append(self._store_state)
@@ -87,9 +91,19 @@ class EvaluationBridge:
     def _now(self) -> float:
         return self._organisation.now()
 
+    def _is_muted(self, tags: tuple[str, ...], group: Group, _: str) -> bool:
+        return downtimes.is_muted(self._organisation, tags, _names(group))
+
+    def _announces_end(self, tags: tuple[str, ...], group: Group, status: str) -> bool:
+        return downtimes.announces_end(self._organisation, tags, _names(group), status)
+
     def _store_state(self, monitor_id: str, state: MonitorState) -> None:
         monitor = self._organisation.monitors.get(int(monitor_id))
         if monitor is not None:
             monitor.overall_state = str(state.status)
             monitor.state_modified = state.changed or None
             monitor.groups = dict(api_groups(state))
+
+
+def _names(group: Group) -> list[str]:
+    return [f"{name}:{value}" for name, value in group]

@@ -7,7 +7,7 @@ loop changes states.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from purpleflea_sandbox.datadog.evaluation import messages, monitors
@@ -15,12 +15,15 @@ from purpleflea_sandbox.datadog.evaluation.conditions import EvaluationData
 from purpleflea_sandbox.datadog.evaluation.data_source import StoreSource
 from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState, Notification
 from purpleflea_sandbox.datadog.evaluation.states import GroupState
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 from purpleflea_sandbox.datadog.intake.store import Store
 
 logger = logging.getLogger(__name__)
 
 _MAX_NOTIFICATIONS = 1_000
 
+Mute = Callable[[tuple[str, ...], Group, str], bool]
+"""Whether a downtime applies to a monitor with these tags, one of its groups, and a status."""
 ListDefinitions = Callable[[], Iterable[monitors.MonitorDefinition]]
 ListObjectives = Callable[[], Mapping[str, Mapping[str, Any]]]
 
@@ -44,6 +47,9 @@ class MonitorRunner:
         self.listeners: list[Callable[[Notification], None]] = []
         self.state_listeners: list[Callable[[str, MonitorState], None]] = []
         self.passes = 0
+        self.mute: Mute = lambda *_: False
+        self.announce_end: Mute = lambda *_: False
+        self._muted: dict[tuple[str, Group], Notification] = {}
 
     async def run(self, interval_s: float) -> None:
         """Evaluate until canceled, using at most half of the time."""
@@ -82,7 +88,7 @@ class MonitorRunner:
         self.states[monitor_id] = state
         for on_state in self.state_listeners:
             on_state(monitor_id, state)
-        for notification in notifications:
+        for notification in self._unmuted(definition, state, notifications):
             logger.info(
                 "%s: %s is %s",
                 notification.name,
@@ -92,6 +98,30 @@ class MonitorRunner:
             self.notifications.append(notification)
             for on_notification in self.listeners:
                 on_notification(notification)
+
+    def _unmuted(
+        self,
+        definition: monitors.MonitorDefinition,
+        state: MonitorState,
+        notifications: Iterable[Notification],
+    ) -> Iterator[Notification]:
+        """Yield the notifications outside a downtime, and those that are still due after one has expired."""
+        monitor_id, tags = str(definition["id"]), tuple(definition.get("tags") or ())
+        for notification in notifications:
+            if self.mute(tags, notification.group, notification.transition.after):
+                self._muted[monitor_id, notification.group] = notification
+            else:
+                self._muted.pop((monitor_id, notification.group), None)
+                yield notification
+        for key, notification in list(self._muted.items()):
+            group, after = notification.group, notification.transition.after
+            if key[0] != monitor_id or self.mute(tags, group, after):
+                continue
+            del self._muted[key]
+            current = state.groups.get(group)
+            is_due = current is not None and current.status is after
+            if is_due and self.announce_end(tags, group, after):
+                yield notification
 
 
 def api_groups(state: MonitorState) -> Mapping[str, Mapping[str, Any]]:

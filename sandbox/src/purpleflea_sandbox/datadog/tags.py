@@ -1,4 +1,4 @@
-"""Tags in Datadog's format: lower case, a limited alphabet, at most 200 characters, no duplicates.
+"""Tags in Datadog's format: lower case, a limited alphabet, single underscores, at most 200 characters, no duplicates.
 
 Pure. It does not depend on the source of the tags.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 _MAX_LENGTH = 200
-_FORBIDDEN = re.compile(r"[^\w:./\-]+")
+_FORBIDDEN = re.compile(r"(?:[^\w:./\-]|_)+")
 
 
 def normalised(tag: str) -> str:

@@ -29,7 +29,7 @@ def agents_in(file):
             spec=AgentSpec.model_validate(item["spec"], extra="forbid"),
         )
         for item in yaml.safe_load_all(file.read_text())
-        if item["kind"] == "PurpleFleaAgent"
+        if item.get("kind") == "PurpleFleaAgent"
     ]
 
 
@@ -55,7 +55,7 @@ def test_an_example_of_each_group_has_every_field_of_the_group():
     shown = set()
     for file in FILES:
         for item in yaml.safe_load_all(file.read_text()):
-            if item["kind"] != "PurpleFleaAgent":
+            if item.get("kind") != "PurpleFleaAgent":
                 continue
             for group, value in item["spec"].items():
                 shown |= {group}

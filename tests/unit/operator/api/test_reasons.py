@@ -44,6 +44,7 @@ MAY_CONTAIN = {
     "controllers/agent/decisions/duplicate_identities.py": {"Disabled"},
     "controllers/agent/decisions/metrics_budget.py": {"Disabled"},
     "controllers/agent/decisions/observed_state.py": {"Ready"},
+    "controllers/observability/decisions/absences.py": {"Ready"},
     "controllers/observability/decisions/version_rollouts.py": {"Ready"},
     "datadog/detection/connection.py": {"Disabled", "NotVisible"},
     "datadog/detection/coverage.py": {"Ready"},

@@ -10,19 +10,29 @@ class EndError(Exception):
     pass
 
 
-async def samples(*delays_s):
-    """Return the samples of a loop in which each sleep ends after this delay."""
-    now_s, delays, observed = 0.0, list(delays_s), []
+async def lags(*delays_s, ran_s=0.0):
+    """Return the lags, and their own parts, of a loop in which each sleep ends after this delay."""
+    now_s, cpu_s, delays, observed = 0.0, 0.0, list(delays_s), []
 
     async def sleep(seconds):
-        nonlocal now_s
+        nonlocal now_s, cpu_s
         if not delays:
             raise EndError
         now_s += seconds + delays.pop(0)
+        cpu_s += ran_s
 
     with pytest.raises(EndError):
-        await event_loop_lag.measure(observed.append, clock=lambda: now_s, sleep=sleep)
+        await event_loop_lag.measure(
+            lambda lag_s, own_s: observed.append((lag_s, own_s)),
+            clock=lambda: now_s,
+            cpu=lambda: cpu_s,
+            sleep=sleep,
+        )
     return observed
+
+
+async def samples(*delays_s):
+    return [lag_s for lag_s, _ in await lags(*delays_s)]
 
 
 async def test_a_free_event_loop_has_no_lag():
@@ -36,6 +46,15 @@ async def test_a_late_sample_does_not_delay_the_next_one():
 async def test_a_block_delays_every_sample_that_was_due_in_it():
     late = [PERIOD_S * 3.5, PERIOD_S * 2.5, PERIOD_S * 1.5, PERIOD_S * 0.5]
     assert await samples(PERIOD_S * 3.5) == pytest.approx(late)
+
+
+async def test_a_wait_for_a_processor_is_not_a_part_of_the_own_lag():
+    (lag_s, own_s), *_ = await lags(0.08, ran_s=0.03)
+    assert (lag_s, own_s) == pytest.approx((0.08, 0.03))
+
+
+async def test_the_own_lag_is_never_longer_than_the_lag():
+    assert await lags(0.02, ran_s=0.5) == [pytest.approx((0.02, 0.02))]
 
 
 async def test_a_suspended_machine_causes_a_bounded_number_of_samples():

@@ -1,9 +1,12 @@
 import asyncio
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from yarl import URL
 
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.datadog.definitions import operator_metrics
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.request_hooks import operation
@@ -14,6 +17,7 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import an_agent
 
 KEY = NamespacedName("trading", "momentum")
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,79 @@ def test_agents_are_counted_once_when_they_change_or_are_deleted():
     assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
+def halted_agent(uid, **trading):
+    agent = an_agent(uid, uid=uid)
+    agent["spec"]["datadog"] = {"env": "Production", "service": "s"}
+    agent["status"] = {"trading": trading}
+    return agent
+
+
+def ago(**time):
+    return (NOW - timedelta(**time)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("trading", "longest_s"),
+    [
+        ({"mode": "Halted", "since": ago(hours=5)}, 18_000),
+        ({"mode": "Stopped", "since": ago(hours=5), "halts": ["n/incident"]}, 18_000),
+        ({"mode": "Stopped", "since": ago(hours=5)}, 0),  # off, and not halted
+        ({"mode": "Active", "since": ago(hours=5)}, 0),
+        ({"mode": "Halted", "since": "yesterday"}, 0),
+        ({"mode": "Halted", "since": 5}, 0),
+        ({"mode": "Halted"}, 0),
+        ({"mode": "Halted", "since": ago(hours=-1)}, 0),  # the clock was set back
+        ({"mode": ["Halted"], "halts": "x", "since": "9999-12-31T23:59:59-23:59"}, 0),
+    ],
+)
+def test_the_longest_halt_of_a_fleet_counts_halts_and_no_stop_by_the_spec(trading, longest_s):
+    totals = FleetTotals()
+    totals.upsert(halted_agent("a", **trading))
+    totals.upsert(halted_agent("b", mode="Active", since=ago(days=9)))
+    assert totals.fleets((), NOW) == {("production", "s"): (2, longest_s)}
+
+
+def test_a_fleet_that_a_resource_observes_is_reported_without_agents():
+    totals = FleetTotals()
+    totals.upsert(halted_agent("a", mode="Halted", since=ago(minutes=1)))
+    totals.upsert(halted_agent("b", mode="Halted", since=ago(minutes=2)))
+    assert totals.fleets([("paper", "s")], NOW) == {
+        ("paper", "s"): (0, 0),
+        ("production", "s"): (2, 120),
+    }
+    totals.upsert(halted_agent("b", mode="Active", since=ago(minutes=1)))
+    assert totals.fleets((), NOW) == {("production", "s"): (2, 60)}
+    totals.delete("a")
+    totals.delete("b")
+    assert totals.fleets((), NOW) == {}
+
+
+def test_the_monitors_query_the_metrics_and_tags_that_the_operator_exports(repository):
+    metrics, totals = Metrics(version="1"), FleetTotals()
+    totals.upsert(halted_agent("a", mode="Halted", since=ago(hours=1)))
+    metrics.register_gauges(sources(totals))
+    page = metrics.exposition().decode()
+    for name, value in ((operator_metrics.AGENTS, 1.0), (operator_metrics.LONGEST_HALT, 3600.0)):
+        labels = 'fleet_env="production",fleet_service="s"'
+        assert f"purpleflea_operator_{name}{{{labels}}} {value}\n" in page
+    chart = repository / "charts" / "purpleflea-operator" / "templates" / "_helpers.tpl"
+    assert f'"namespace" "{operator_metrics.NAMESPACE}"' in chart.read_text()
+    for key in ("halted", "operator-silent"):
+        query = json.loads((repository / "observability/monitors" / f"{key}.json").read_text())
+        assert "{fleet_env:production,fleet_service:purpleflea-trading-agent}" in query["query"]
+
+
+def test_a_standby_and_a_page_with_many_fleets_have_a_bounded_number_of_series():
+    metrics, totals = Metrics(version="1"), FleetTotals()
+    for number in range(300):
+        agent = halted_agent(str(number))
+        agent["spec"]["datadog"]["env"] = f"e{number}"
+        totals.upsert(agent)
+    metrics.register_gauges(sources(totals))
+    page = metrics.exposition().decode()
+    assert page.count(f"purpleflea_operator_{operator_metrics.AGENTS}{{") == 200
+
+
 def sources(totals):
     return GaugeSources(
         is_leading=lambda: True,
@@ -151,7 +228,8 @@ def sources(totals):
         agents=lambda: len(totals),
         conditions=lambda: totals.conditions,
         upgrades=lambda: ({"production": 7, "paper": 1}, {"paper": 2}),
-        replicas=lambda: (totals.replicas, totals.ready, totals.observed),
+        fleets=lambda: totals.fleets((), NOW),
+        replicas=lambda: totals.pods,
     )
 
 
@@ -162,7 +240,7 @@ def test_metrics_export_counters_and_gauges():
     metrics.register_gauges(sources(totals))
     metrics.count_request("patch", "configmaps", "201")
     metrics.observe_reconcile("done", 0.02)
-    metrics.observe_loop_lag(0.3)
+    metrics.observe_loop_lag(0.3, 0.2)
     lines = metrics.exposition().decode().splitlines()
     for line in (
         'purpleflea_operator_watches_failing{namespace="",resource="pods"} 1.0',
@@ -171,6 +249,8 @@ def test_metrics_export_counters_and_gauges():
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
         'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.25"} 0.0',
         'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.5"} 1.0',
+        'purpleflea_operator_event_loop_own_lag_seconds_bucket{le="0.1"} 0.0',
+        'purpleflea_operator_event_loop_own_lag_seconds_bucket{le="0.25"} 1.0',
         'purpleflea_operator_build_info{version="1.2.3"} 1.0',
         "purpleflea_operator_leader 1.0",
         "purpleflea_operator_queue_depth 4.0",

@@ -16,7 +16,7 @@ from purpleflea_operator.kube.errors import (
 )
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.runtime.workers import Result, run_worker
-from purpleflea_operator.runtime.workqueue import WorkQueue
+from purpleflea_operator.runtime.workqueue import URGENT_SHARE, WorkQueue
 from support.builders import a_pod, an_agent
 from support.loop_iterations import Iterations
 
@@ -53,6 +53,73 @@ async def test_a_queue_of_a_standby_drops_keys_until_it_is_open():
     queue.open()
     queue.add("a")
     assert await queue.get() == "a"
+
+
+async def taken(queue):
+    """Return all queued keys in the sequence in which workers get them."""
+    return [await queue.get() for _ in range(len(queue))]
+
+
+async def test_urgent_keys_come_first_and_a_queued_key_becomes_urgent():
+    queue = a_queue()
+    for key in "abc":
+        queue.add(key)
+    queue.add("d", urgent=True)
+    queue.add("b", urgent=True)
+    queue.add("d")
+    assert (len(queue), queue.has_urgent()) == (4, True)
+    assert await taken(queue) == ["d", "b", "a", "c"]
+    assert not queue.has_urgent()
+
+
+async def test_urgent_keys_without_an_end_do_not_stop_the_others():
+    queue = a_queue()
+    queue.add("a")
+    for number in range(20):
+        queue.add(number, urgent=True)
+    assert await taken(queue) == [*range(URGENT_SHARE), "a", *range(URGENT_SHARE, 20)]
+
+
+async def test_a_key_that_becomes_urgent_while_it_is_processed_is_urgent_afterwards():
+    queue = a_queue()
+    queue.add("a")
+    await queue.get()
+    queue.add("b")
+    queue.add("a", urgent=True)
+    queue.add("a")
+    queue.done("a")
+    assert await taken(queue) == ["a", "b"]
+
+
+async def test_the_wait_for_urgent_keys_ends_when_each_has_a_worker():
+    queue = a_queue()
+    queue.add("b")
+    await queue.wait_until_nothing_is_urgent()
+    queue.add("a", urgent=True)
+    waiting = asyncio.create_task(queue.wait_until_nothing_is_urgent())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert await queue.get() == "a"
+    await waiting
+    assert len(queue) == 1
+
+
+async def test_the_oldest_key_counts_whether_it_is_urgent_or_not():
+    now_s = [0.0]
+    queue = WorkQueue(jitter=lambda: 1.0, clock=lambda: now_s[0])
+    queue.add("a")
+    now_s[0] = 2.0
+    queue.add("b", urgent=True)
+    now_s[0] = 3.0
+    assert queue.oldest_s() == 3.0
+    assert await queue.get() == "b"
+    assert queue.oldest_s() == 3.0
+
+
+async def test_a_standby_has_no_urgent_keys():
+    queue = WorkQueue(jitter=lambda: 1.0, is_open=False)
+    queue.add("a", urgent=True)
+    assert not queue.has_urgent()
 
 
 async def test_a_waiting_worker_is_woken():

@@ -25,8 +25,8 @@ from purpleflea_agent.exchange.port import (
     Portfolio,
 )
 from purpleflea_agent.exchange.seed import wire
-from purpleflea_agent.telemetry import metrics, redaction
 from purpleflea_contract.settings import Endpoints
+from purpleflea_sdk.telemetry import metrics, redaction
 
 TIMEOUT = httpx.Timeout(6.0, connect=3.0)
 CONNECTION_ERRORS = (

@@ -130,7 +130,7 @@ class ControlLane:
                 or control.mode_differs(resource, config_maps, self._deps.halts, has_pods=has_pods)
             )
         if is_due:
-            self.requeue(key)
+            self.requeue(key, urgent=kind is not resources.POD)
 
     def on_pod_deleted(self, key: NamespacedName) -> None:
         """Queue an agent that must not trade, because its pod may only have left the watch."""
@@ -145,8 +145,10 @@ class ControlLane:
         sent += [] if unsettled is None else [control_of(unsettled)]
         return bool(sent) and any(item != self._requested(key) for item in sent)
 
-    def requeue(self, key: NamespacedName) -> None:
+    def requeue(self, key: NamespacedName, *, urgent: bool = True) -> None:
         """Queue an agent whose mode may have changed. A write in flight of another mode is canceled.
+
+        Writes of the mode are urgent. Mount refreshes and requests for acknowledgements are not.
 
         A request that hangs until its timeout would delay the newer mode. If the API server performs a canceled request
         later, it rejects one that resumes, because its resource version is outdated. A halt is undone by the event.
@@ -159,7 +161,7 @@ class ControlLane:
         if failure is not None and requested not in (None, failure.control):
             del self._failures[key]
             self._queue.release(key)
-        self._queue.add(key)
+        self._queue.add(key, urgent=urgent)
 
     def on_halts(self, key: NamespacedName) -> None:
         """Queue an agent whose PurpleFleaHalts have changed. A pass reports them afterwards.
@@ -207,6 +209,8 @@ class ControlLane:
                 self._deps.on_change(key)
         if isinstance(failure, errors.ApiError):
             raise failure
+        if failure is None and self._actions(key):
+            return Result(requeue_after_s=0.0)
         requeue_after_s = self._ask(key)
         if isinstance(failure, RefreshError):
             raise failure.cause
@@ -274,6 +278,8 @@ class ControlLane:
         for action in writes:
             await self._store(key, action)
             logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
+        if writes and self._queue.has_urgent():
+            return  # The modes of all waiting agents are written before the first mount is refreshed.
         found = self._actions(key, decide) if writes else actions
         refreshes = [item for item in found if isinstance(item, plan.RefreshConfigMount)]
         resource = self._cache.agent(key)

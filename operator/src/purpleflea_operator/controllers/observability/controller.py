@@ -6,10 +6,13 @@ The reconciler implements the passes.
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 
+from purpleflea_operator.controllers.observability.absence_watch import AbsenceWatch
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -24,7 +27,7 @@ from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping, text
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -57,8 +60,11 @@ class ObservabilityController:
         queue: WorkQueue[NamespacedName],
         passes: TimedReconciler,
         fleet: CachedFleet,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
+        self.absences = AbsenceWatch(resources, fleet, queue, now)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
         self._resources = resources
         self._queue = queue
@@ -89,6 +95,13 @@ class ObservabilityController:
         elif self._resources.observe(manifest):
             self._queue.add(key)
 
+    def fleets(self) -> list[tuple[str, str]]:
+        """Return env and service of the fleets that the resources observe, in lower case."""
+        specs = (mapping(resource.get("spec")) for resource in self._resources.all())
+        return [
+            (text(spec.get("env")).lower(), text(spec.get("service")).lower()) for spec in specs
+        ]
+
     def start(self) -> None:
         """Queue all resources, because this replica leads from now on."""
         self._queue.open()
@@ -99,6 +112,7 @@ class ObservabilityController:
         """Run the workers until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rollouts.run(), name="rollouts")
+            group.create_task(self.absences.run(), name="absences")
             for number in range(WORKERS):
                 working = run_worker(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"observability-{number}")
@@ -125,4 +139,4 @@ def build_controller(
     reconciler = ObservabilityReconciler(cluster, resources, datadog, now=times.now, fleet=fleet)
     passes = TimedReconciler(reconciler.reconcile, clock=times.clock, on_pass_end=hooks.end_of_pass)
     queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock, is_open=False)
-    return ObservabilityController(resources, queue, passes, fleet)
+    return ObservabilityController(resources, queue, passes, fleet, now=times.now)

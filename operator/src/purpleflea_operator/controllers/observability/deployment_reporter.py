@@ -9,6 +9,10 @@ from typing import Any, Literal, Protocol
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.decisions import deployments
+from purpleflea_operator.controllers.observability.decisions.absences import (
+    AbsenceIndex,
+    Absences,
+)
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
 from purpleflea_operator.controllers.observability.decisions.status import SyncState
@@ -37,13 +41,21 @@ class Fleet(Protocol):
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
         """Return the pods of an agent (namespace/name)."""
 
+    def absences(self, *, env: str, service: str, now: datetime) -> Absences:
+        """Return the identities of one service that run, and those that are absent on purpose."""
+
 
 class CachedFleet:
-    """Fleet from the index of the versions and from the object cache."""
+    """Fleet from the indexes of the versions and of the absences, and from the object cache."""
 
     def __init__(self, index: RolloutIndex, cache: ObjectCache) -> None:
         self.index = index
+        self.absence_index = AbsenceIndex()
         self._cache = cache
+
+    def absences(self, *, env: str, service: str, now: datetime) -> Absences:
+        """Return the identities of one service that run, and those that are absent on purpose."""
+        return self.absence_index.view(env=env, service=service, now=now)
 
     def versions(self, *, env: str, service: str) -> View:
         """Return the versions of the agents of one service."""
@@ -57,6 +69,10 @@ class CachedFleet:
 
 class NoFleet:
     """Fleet without agents."""
+
+    def absences(self, *, env: str, service: str, now: datetime) -> Absences:
+        """Return no absences."""
+        return Absences(running=frozenset(), absent=frozenset(), rolling=())
 
     def versions(self, *, env: str, service: str) -> View:
         """Return no versions."""

@@ -14,6 +14,7 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.credentials import KeysError
 from purpleflea_operator.controllers.observability.decisions import (
+    downtimes,
     ownership,
     pending_creates,
     status,
@@ -180,6 +181,7 @@ async def clean_up(
         Unreachable: Datadog did not answer.
     """
     inventory = await datadog.list_objects(desired.list_filter, LIST_CALLS)
+    await _end_downtimes(datadog, desired.uid, registry)
     registry.update(ownership.adopt_pending(inventory, registry, desired.objects))
     evidence = desired.ownership_evidence(
         registry, inventory, created=ownership.created_objects(registry)
@@ -205,6 +207,17 @@ async def clean_up(
         unproven=tuple(unproven),
         shared=tuple(sorted(shared)),
     )
+
+
+async def _end_downtimes(datadog: DatadogClient, uid: str, registry: ObjectRegistry) -> None:
+    """Cancel the downtimes. If Datadog refuses it, they mute a monitor that is removed, and end by themselves."""
+    if not registry.silenced_until:
+        return
+    try:
+        for item in downtimes.downtimes_of(uid, await datadog.downtimes.list()):
+            await datadog.downtimes.cancel(item.id)
+    except (errors.DatadogForbidden, errors.Refused, errors.DatadogNotFound) as error:
+        logger.warning("downtimes were not canceled", extra={"error": str(error)})
 
 
 async def _delete(datadog: DatadogClient, orphans: Orphans) -> tuple[int, list[str]]:

@@ -40,6 +40,7 @@ from purpleflea_operator.controllers.observability.deployment_reporter import (
     Fleet,
     NoFleet,
 )
+from purpleflea_operator.controllers.observability.downtime_reporter import DowntimeReporter
 from purpleflea_operator.controllers.observability.resource_cache import Resource, ResourceCache
 from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
 from purpleflea_operator.controllers.observability.sync import PassContext, SyncPass
@@ -197,6 +198,10 @@ class ObservabilityReconciler:
             reporter = DeploymentReporter(events, self._fleet, registry, now=self._now())
             await reporter.run(spec, writer, sync_state)
             pass_result.deployment_events += reporter.events
+            downtime_reporter = DowntimeReporter(
+                datadog.downtimes, self._fleet, registry, now=self._now()
+            )
+            await downtime_reporter.run(spec, writer, sync_state)
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
             sync_state = _interrupted(sync_state, Reason.KEYS_INVALID, str(error))

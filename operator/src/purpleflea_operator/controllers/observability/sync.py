@@ -75,6 +75,8 @@ class SyncPass:
         self._writer = writer
         self._context = context
         self._created = ownership.created_objects(registry)
+        self._former = {record.reference: record for record in registry}
+        """Records when the pass began, before it recorded the intents of its creates."""
         self._observation = Observation()
         self._ids: dict[Reference, str] = {}
         self._result = PassResult()
@@ -289,11 +291,33 @@ class SyncPass:
             created = await self._datadog.create(desired.kind, body)
         except errors.Duplicate as error:
             await self._adopt(desired, body, error)
+        except errors.Conflict as error:
+            await self._sync_conflicting(desired, body, error)
         else:
             name = f"{desired.kind}/{desired.key}"
             logger.info("created object", extra={"object": name, "id": created.id})
             self._mark_in_sync(desired, body, created)
         await self._save()
+
+    async def _sync_conflicting(
+        self, desired: DesiredObject, body: Body, error: errors.Conflict
+    ) -> None:
+        """Sync a metric configuration that exists although the list omits it. Its former record proves its origin."""
+        if desired.kind is not ObjectKind.METRIC_TAGS:
+            raise error
+        reference = desired.definition.reference
+        remote = await self._datadog.read(desired.kind, desired.key)
+        if remote is None:
+            # A configuration that was just deleted causes a conflict for some time, so the next pass tries again.
+            self._record(desired, state=ObjectState.CREATING, last_error=str(error))
+            self._set_since(reference)
+            self._result.pending.append(f"{desired.kind}/{desired.key}")
+            return
+        record = pending_creates.known_record(self._former.get(reference), desired, remote)
+        self._observation.remote[reference] = remote
+        self._registry.put(record)
+        action = actions.next_action(self._case(desired, body, remote))
+        await self._execute(action, desired, body, remote)
 
     async def _adopt(self, desired: DesiredObject, body: Body, error: errors.Duplicate) -> None:
         """Adopt an identical monitor, unless it belongs to another resource."""
@@ -317,7 +341,8 @@ class SyncPass:
         self, desired: DesiredObject, body: Body, remote: RemoteObject, action: actions.UpdateStep
     ) -> None:
         try:
-            updated = await self._datadog.update(desired.kind, remote.id, body)
+            complete = payloads.with_kept_fields(desired.kind, body, remote)
+            updated = await self._datadog.update(desired.kind, remote.id, complete)
         except errors.DatadogNotFound:
             await self._create(desired, body)
             return
@@ -332,14 +357,17 @@ class SyncPass:
     def _mark_in_sync(
         self, desired: DesiredObject, body: Body, remote: RemoteObject, *, adopted: bool = False
     ) -> None:
+        record = self._registry.get(desired.definition.reference)
         self._record(
             desired,
             remote,
             state=ObjectState.IN_SYNC,
             hash=payloads.digest(desired.kind, body),
             adopted=adopted,
-            unlisted=False,
+            # Other objects are listed again as soon as their ownership tags are written.
+            unlisted=desired.kind is ObjectKind.METRIC_TAGS and bool(record and record.unlisted),
             since="",
+            change=payloads.kept_fields_text(desired.kind, remote),
         )
 
     def _record(

@@ -12,6 +12,7 @@ from purpleflea_operator.datadog.client.deployment_events import (
     DeploymentEvents,
     HttpDeploymentEvents,
 )
+from purpleflea_operator.datadog.client.downtimes import Downtimes, HttpDowntimes
 from purpleflea_operator.datadog.client.models import (
     READABLE_KINDS,
     Inventory,
@@ -44,6 +45,10 @@ class DatadogClient(Protocol):
     def deployment_events(self) -> DeploymentEvents:
         """Endpoints for deployments."""
 
+    @property
+    def downtimes(self) -> Downtimes:
+        """Endpoints for downtimes."""
+
     async def validate(self) -> None:
         """Check both keys. Raises Forbidden if Datadog rejects them."""
 
@@ -69,6 +74,7 @@ class HttpDatadogClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.deployment_events: DeploymentEvents = HttpDeploymentEvents(transport)
+        self.downtimes: Downtimes = HttpDowntimes(transport)
 
     async def validate(self) -> None:
         """Check both keys."""
@@ -135,21 +141,19 @@ def _name(kind: ObjectKind, body: Body) -> str:
 def _remote_object(kind: ObjectKind, identifier: str, answer: Any) -> RemoteObject:
     """Return the object of a response. Creates and updates of SLOs return a list with one SLO."""
     match kind:
-        case ObjectKind.MONITOR:
-            return listing.monitor(answer)
         case ObjectKind.SLO:
             data = answer["data"]
             return listing.plain(kind, data[0] if isinstance(data, list) else data)
         case ObjectKind.DASHBOARD:
             return listing.dashboard(answer, body=answer)
-        case ObjectKind.LOG_PIPELINE:
+        case ObjectKind.MONITOR | ObjectKind.LOG_PIPELINE:
             return listing.plain(kind, answer)
         case ObjectKind.LOG_INDEX:
             return listing.index({"name": identifier, **(answer or {})})
         case ObjectKind.SCANNER_GROUP | ObjectKind.SCANNER_RULE:
             data = (answer or {}).get("data") or {}
             return RemoteObject(kind=kind, id=str(data.get("id", identifier)), body=None)
-        case ObjectKind.NOTEBOOK:
+        case ObjectKind.NOTEBOOK | ObjectKind.METRIC_TAGS:
             return listing.wrapped(kind, answer["data"])
         case _:
             return RemoteObject(kind=kind, id=identifier, body=None)

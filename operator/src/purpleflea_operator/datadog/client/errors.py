@@ -7,6 +7,7 @@ DatadogError
 ├── DatadogNotFound      404
 ├── Duplicate     400 with the id of an identical monitor
 └── Refused       all other 4xx: the request itself is wrong
+    └── Conflict  409: an object with this name exists, or other objects refer to the object
 """
 
 import re
@@ -53,6 +54,10 @@ class Refused(DatadogError):  # noqa: N818
     """Datadog rejected the request, and would reject it again."""
 
 
+class Conflict(Refused):
+    """An object with this name exists, or other objects refer to the object."""
+
+
 def from_response(status: int, message: str, headers: Mapping[str, str]) -> DatadogError:
     """Return the error for a response that is not a success."""
     text = f"{status}: {message}"
@@ -66,6 +71,8 @@ def from_response(status: int, message: str, headers: Mapping[str, str]) -> Data
             return DatadogNotFound(text)
         case 400 | 409 if duplicate is not None:
             return Duplicate(text, duplicate[1])
+        case 409:
+            return Conflict(text)
         case 408:
             return Unreachable(text)
         case _ if status >= 500:

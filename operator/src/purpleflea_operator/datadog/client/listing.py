@@ -20,6 +20,8 @@ from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 PAGE_SIZE = 1000
 MAX_OBJECTS = 50 * PAGE_SIZE
 """Objects of one kind that are listed at most. A server that repeats its pages would otherwise be listed forever."""
+METRICS_WINDOW_S = 2_592_000
+"""Longest look-back of the list of metrics, 30 days. The default of one hour omits the metrics of halted agents."""
 
 ListCall = Callable[[Transport, ListFilter], Awaitable[Inventory]]
 
@@ -65,7 +67,7 @@ async def _monitors(transport: Transport, list_filter: ListFilter) -> Inventory:
         page = await transport.request("GET", "/api/v1/monitor", query=query)
         items.extend(page or ())
         _check_number(items)
-    return _inventory(ObjectKind.MONITOR, (monitor(item) for item in items))
+    return _inventory(ObjectKind.MONITOR, (plain(ObjectKind.MONITOR, item) for item in items))
 
 
 async def _slos(transport: Transport, list_filter: ListFilter) -> Inventory:
@@ -104,9 +106,10 @@ async def _index_order(transport: Transport, _: ListFilter) -> Inventory:
 
 
 async def _metrics(transport: Transport, list_filter: ListFilter) -> Inventory:
-    path = "/api/v2/metrics"
-    configured = await transport.request("GET", path, query={"filter[configured]": "true"})
-    query = {"filter[tags]": f"service:{list_filter.service}", "window[seconds]": "86400"}
+    path, window = "/api/v2/metrics", {"window[seconds]": str(METRICS_WINDOW_S)}
+    query = {"filter[configured]": "true", **window}
+    configured = await transport.request("GET", path, query=query)
+    query = {"filter[tags]": f"service:{list_filter.service}", **window}
     reporting = await transport.request("GET", path, query=query)
     return Inventory(
         objects={
@@ -146,12 +149,6 @@ async def _notebooks(transport: Transport, list_filter: ListFilter) -> Inventory
     return _inventory(
         ObjectKind.NOTEBOOK, (wrapped(ObjectKind.NOTEBOOK, item) for item in page["data"])
     )
-
-
-def monitor(item: dict[str, Any]) -> RemoteObject:
-    """Return a monitor of a response. Datadog returns some query alerts with the type metric alert."""
-    kind = "query alert" if item["type"] == "metric alert" else item["type"]
-    return RemoteObject(kind=ObjectKind.MONITOR, id=str(item["id"]), body={**item, "type": kind})
 
 
 def dashboard(item: dict[str, Any], *, body: Body | None) -> RemoteObject:

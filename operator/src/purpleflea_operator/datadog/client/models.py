@@ -35,7 +35,7 @@ class Inventory:
     hidden: dict[ObjectKind, DatadogError] = field(default_factory=dict)
     """Kinds that could not be listed, with the error."""
     reporting: frozenset[str] = frozenset()
-    """Metrics of the service that have reported within the last day."""
+    """Metrics of the service that have reported within the last 30 days."""
 
     def of(self, kind: ObjectKind) -> tuple[RemoteObject, ...]:
         """Return the objects of a kind."""
@@ -52,7 +52,13 @@ class ListFilter:
 
 
 READABLE_KINDS = frozenset(
-    {ObjectKind.MONITOR, ObjectKind.SLO, ObjectKind.DASHBOARD, ObjectKind.NOTEBOOK}
+    {
+        ObjectKind.MONITOR,
+        ObjectKind.SLO,
+        ObjectKind.DASHBOARD,
+        ObjectKind.NOTEBOOK,
+        ObjectKind.METRIC_TAGS,
+    }
 )
 """Kinds whose objects can be read by id, because their list may omit an object or a part of it."""
 WRAPPED = frozenset(
@@ -69,8 +75,11 @@ def owned_fields(kind: ObjectKind, body: Body) -> Body:
 
 def update_body(kind: ObjectKind, identifier: str, body: Body) -> Body:
     """Return the body of an update that has the same result as a create with `body`."""
+    if kind is ObjectKind.LOG_INDEX:
+        # Without the switch, Datadog keeps an index unlimited whose limit was disabled, and ignores daily_limit.
+        return {"disable_daily_limit": False, **owned_fields(kind, body)}
     if kind is ObjectKind.NOTEBOOK or kind not in WRAPPED:
-        return owned_fields(kind, body) if kind in IMMUTABLE_FIELD else body
+        return body
     data: dict[str, Any] = {
         "type": body["data"]["type"],
         "id": identifier,

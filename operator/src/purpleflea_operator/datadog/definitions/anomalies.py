@@ -4,20 +4,29 @@ An anomaly monitor needs weeks of history, and Datadog evaluates it once per age
 """
 
 from purpleflea_contract import metrics, tags
+from purpleflea_operator.datadog.definitions.alert_conditions import (
+    AGENT,
+    BY_AGENT,
+    OR_GONE,
+    SILENT_H,
+    scope,
+)
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from purpleflea_operator.datadog.definitions.queries import of_metric, series
 
-AGENT = "{{agent_id.name}}"
-BY_AGENT = (tags.AGENT_ID,)
 HISTORY = "4h"
 WINDOW = "last_15m"
 DEVIATIONS = 3
 ALL_POINTS = {"critical": 1, "critical_recovery": 0}
 """Shares of the points in the window: alert if all points are unusual, recover if none is."""
+HISTORY_S = 4 * 3600
 OPTIONS = {
     "notify_no_data": False,
     "require_full_window": False,
+    # Everything is unusual for an agent that just started.
+    "new_group_delay": HISTORY_S,
+    "timeout_h": SILENT_H,
     "threshold_windows": {"trigger_window": WINDOW, "recovery_window": WINDOW},
 }
 
@@ -34,15 +43,11 @@ def _query(expression: str, direction: str) -> str:
     )
 
 
-def _scope(parameters: Parameters) -> tuple[str, str]:
-    return (f"env:{parameters.env}", f"service:{parameters.service}")
-
-
 def _profit(parameters: Parameters) -> Alert:
     booked = series(
         of_metric(metrics.PNL),
         "sum",
-        _scope(parameters),
+        scope(parameters),
         where={tags.REALIZED: "true"},
         by=BY_AGENT,
     )
@@ -54,13 +59,14 @@ def _profit(parameters: Parameters) -> Alert:
         audience=Audience.TRADING,
         text=f"Agent {AGENT}: booked profit is unusually low for this time. The market moved, or the strategy is losing"
         " money.\nCompare the agent with the other agents of its strategy and with the market.",
+        recovery=f"Agent {AGENT}: booked profit is as usual again." + OR_GONE,
         options=OPTIONS,
         feature=Feature.ANOMALIES,
     )
 
 
 def _latency(parameters: Parameters) -> Alert:
-    p95 = series(of_metric(metrics.ORDER_LATENCY), "p95", _scope(parameters), by=BY_AGENT)
+    p95 = series(of_metric(metrics.ORDER_LATENCY), "p95", scope(parameters), by=BY_AGENT)
     return Alert(
         key="order-latency-anomaly",
         name="unusual order latency",
@@ -69,6 +75,7 @@ def _latency(parameters: Parameters) -> Alert:
         audience=Audience.TRADING,
         text=f"Agent {AGENT}: order latency is unusually high for this time. The exchange is slow, or the pod is"
         " throttled.\nCompare the agent with the other agents, then check its pod and node.",
+        recovery=f"Agent {AGENT}: order latency is as usual again." + OR_GONE,
         options=OPTIONS,
         feature=Feature.ANOMALIES,
     )

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_contract.quantities import decimal_text
+
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _EXPRESSION = re.compile(f"{_OPEN}([^{_CLOSE}]*){_CLOSE}")
 _IDENTIFIER = re.compile("[a-z_][a-z0-9_-]*", re.IGNORECASE)
@@ -69,18 +71,14 @@ def _block(block: Block) -> list[str]:
 
 def _body(items: Iterable[Any]) -> list[str]:
     lines: list[str] = []
-    chain: list[tuple[str, list[str]]] = []
+    chain: list[tuple[str, str]] = []
     for item in items:
         if isinstance(item, tuple):
             name, value = item
             text = _value(value)
-            # Only values on one line, and the first line of a heredoc, are aligned.
-            if len(text) == 1 or text[0].startswith("<<"):
-                chain.append((name, text))
-                if len(text) == 1:
-                    continue
-                lines += _aligned(chain)
-                chain = []
+            # Only values on one line are aligned.
+            if len(text) == 1:
+                chain.append((name, text[0]))
                 continue
             lines += [*_aligned(chain), f"{name} = {text[0]}", *text[1:]]
         else:
@@ -90,11 +88,9 @@ def _body(items: Iterable[Any]) -> list[str]:
     return lines + _aligned(chain)
 
 
-def _aligned(chain: list[tuple[str, list[str]]]) -> list[str]:
+def _aligned(chain: list[tuple[str, str]]) -> list[str]:
     width = max((len(name) for name, _ in chain), default=0)
-    return [
-        line for name, text in chain for line in (f"{name.ljust(width)} = {text[0]}", *text[1:])
-    ]
+    return [f"{name.ljust(width)} = {text}" for name, text in chain]
 
 
 def _value(value: Any) -> list[str]:
@@ -111,7 +107,7 @@ def _value(value: Any) -> list[str]:
         case None:
             return ["null"]
         case int() | float():
-            return [f"{value:.15g}"]
+            return [decimal_text(value)]
         case str():
             return _text(value)
         case list() | tuple():
@@ -150,8 +146,9 @@ def _text(value: str) -> list[str]:
     if whole:
         return [whole[1]]
     if "\n" in value:
+        # A heredoc ends with a new line, which the provider and Datadog remove (see normalization).
         lines = _interpolated(value).split("\n")
-        return ["<<-EOT", *_indented(lines), "EOT"]
+        return ["chomp(<<-EOT", *_indented(lines), "EOT", ")"]
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
     return [f'"{_interpolated(quoted)}"']
 

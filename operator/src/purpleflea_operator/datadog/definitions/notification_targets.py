@@ -79,6 +79,18 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A Datadog Workflow, by its handle. It receives the agent of the alert."""
+
+    name: str
+
+    @property
+    def handle(self) -> str:
+        """@workflow-name with the identity of the agent."""
+        return f'@workflow-{self.name}(agent_id="{{{{agent_id.name}}}}")'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Email:
     """An e-mail address."""
 
@@ -105,6 +117,8 @@ def target(text: str) -> Target:
             return OnCall(team=name)
         case "incident":
             return Incident(name=name)
+        case "workflow":
+            return Workflow(name=name)
         case _:
             return Email(address=name)
 

@@ -26,11 +26,13 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationParameters:
-    """Targets of the notifications: `paging` for alerts that need action at once, the others for the rest."""
+    """Targets of the notifications: `paging` for alerts that need action at once, `halt` for workflows that an alert
+    on money starts, the others for the rest."""
 
     paging: tuple[Target, ...]
     trading: tuple[Target, ...]
     infrastructure: tuple[Target, ...]
+    halt: tuple[Target, ...]
 
 
 def notifications(chosen: api.Notifications) -> NotificationParameters:
@@ -39,6 +41,7 @@ def notifications(chosen: api.Notifications) -> NotificationParameters:
         paging=tuple(target(text) for text in chosen.paging),
         trading=tuple(target(text) for text in chosen.trading),
         infrastructure=tuple(target(text) for text in chosen.infrastructure),
+        halt=tuple(target(text) for text in chosen.halt),
     )
 
 

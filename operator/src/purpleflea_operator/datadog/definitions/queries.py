@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from purpleflea_contract import tags
 from purpleflea_contract.metrics import Metric, MetricType
+from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.spans import Span
 from purpleflea_contract.tags import Tag
 
@@ -76,5 +77,9 @@ def _known(source: Source, tag: Tag) -> str:
 
 
 def number(value: float) -> str:
-    """Return a threshold in the form of queries: 15, not 15.0."""
-    return f"{value:g}"
+    """Return a threshold in the form of queries: 15, not 15.0. The text parses to exactly the same number.
+
+    A number that formats itself, such as an HCL expression, keeps its text.
+    """
+    text = f"{value}"
+    return decimal_text(value) if text == repr(value) else text

@@ -73,4 +73,5 @@ def _burn_rate(
         text="API errors consume the error budget at {{value}} times the sustainable rate. The Purple Flea API, or the"
         " network path to it, is failing.\n"
         "Check which agents and endpoints fail, and do not roll out risky changes until the budget recovers.",
+        recovery="API errors consume the error budget at a sustainable rate again.",
     )

@@ -13,6 +13,7 @@ from purpleflea_sandbox.datadog.api import (
     ci_tests,
     dashboards,
     deployments,
+    downtimes,
     events,
     log_config,
     metrics,
@@ -39,6 +40,7 @@ _FAMILIES = (
     scanner,
     events,
     deployments,
+    downtimes,
     ci_tests,
 )
 

@@ -101,7 +101,11 @@ def update_index(call: Call) -> Answer:
     body = _checked(call, "v1.LogsIndexUpdateRequest", "Invalid index")
     name = index_config["name"]
     stored = {"exclusion_filters": [], "is_rate_limited": False, "name": name} | body
-    stored.pop("disable_daily_limit", None)
+    is_disabled = stored.pop("disable_daily_limit", index_config.get("daily_limit") is None)
+    if is_disabled:
+        # Recorded in TestAccDatadogLogsIndex_Basic.yaml of Terraform's provider.
+        limits = ("daily_limit", "daily_limit_reset", "daily_limit_warning_threshold_percentage")
+        stored |= dict.fromkeys(limits)
     call.organisation.logs.indexes[name] = stored
     return Answer(body=stored)
 

@@ -32,7 +32,8 @@ def list_all(call: Call) -> Answer:
     """List metrics and tag configurations, in pages with a cursor. If `filter[configured]` is set, only one of both
     is listed.
 
-    If `filter[tags]` is set, only metrics sent with this tag within `window[seconds]` (default: one hour) are listed.
+    Only metrics that have reported within `window[seconds]` (default: one hour) are listed, and if `filter[tags]` is
+    set, only those with this tag.
     """
     configured = call.query.get("filter[configured]", "").lower()
     wanted_tag = call.query.get("filter[tags]", "")
@@ -41,8 +42,7 @@ def list_all(call: Call) -> Answer:
         raise refused(400, "filter[tags] cannot be combined with filter[configured]")
     reported = _reported(call, wanted_tag)
     documents = [stored[name] for name in sorted(stored)] if configured != "false" else []
-    if wanted_tag:
-        documents = [document for document in documents if document["id"] in reported]
+    documents = [document for document in documents if document["id"] in reported]
     if configured != "true":
         names = sorted(reported - set(stored))
         documents += [{"type": "metrics", "id": name} for name in names]
@@ -60,15 +60,12 @@ def list_all(call: Call) -> Answer:
 
 
 def _reported(call: Call, tag: str) -> set[str]:
-    """Return the metrics that have reported. If a tag is given, only those with recent data and this tag."""
-    series = call.organisation.data.series
-    if not tag:
-        return {entry.metric for entry in series.find()}
-    if not _TAG.fullmatch(tag):
+    """Return the metrics that have reported within the window. If a tag is given, only those with this tag."""
+    if tag and not _TAG.fullmatch(tag):
         raise refused(400, f"This stand-in supports only key:value as a tag filter, not {tag!r}")
-    window_s = call.number("window[seconds]", _WINDOW_S)
-    since = call.organisation.now() - window_s
-    return {entry.metric for entry in series.find(tags=[tag]) if entry.newest() >= since}
+    since = call.organisation.now() - call.number("window[seconds]", _WINDOW_S)
+    found = call.organisation.data.series.find(tags=[tag] if tag else ())
+    return {entry.metric for entry in found if entry.newest() >= since}
 
 
 def create(call: Call) -> Answer:

@@ -47,6 +47,8 @@ def definition(organisation: Organisation, body: Document) -> Document:
     """Return the monitor as it is stored. Raises ApiError if the API would reject it."""
     if faults := shapes.faults(_without_server_fields(body), "v1.Monitor"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
+    # Recorded in TestAccDatadogMonitor_TrimWhitespace.yaml of Terraform's provider.
+    body = body | {name: body[name].strip() for name in ("query", "message") if name in body}
     kind = _kind(body["type"])
     condition = _condition(body["query"], kind)
     _check_references(organisation, condition)

@@ -100,6 +100,7 @@ class Organisation:
         self.metric_metadata: dict[str, Document] = {}
         self.scanner = Scanner(id=self.ids.uuid())
         self.deployments: dict[str, Document] = {}
+        self.downtimes: dict[str, Document] = {}
         self.tests: deque[Document] = deque(maxlen=_MAX_TESTS)
 
     def remove_oldest_deployments(self) -> None:

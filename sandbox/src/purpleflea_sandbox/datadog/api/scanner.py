@@ -69,7 +69,8 @@ def order(call: Call) -> Answer:
 def create_group(call: Call) -> Answer:
     body = _checked(call, "GroupCreateRequest")
     data, scanner = body["data"], call.organisation.scanner
-    if _target(data, "configuration") != scanner.id:
+    # Terraform's provider sends no relationship (resource_datadog_sensitive_data_scanner_group.go).
+    if _target(data, "configuration") not in ("", scanner.id):
         raise refused(400, "Configuration not found")
     identifier = call.organisation.ids.uuid()
     scanner.groups[identifier] = dict(data["attributes"])

@@ -4,6 +4,7 @@ As in Datadog, Alert, Warn and No Data are true and OK is false. && returns the 
 worst.
 """
 
+import string
 from collections.abc import Mapping
 
 from purpleflea_sandbox.datadog.evaluation.states import SEVERITY, GroupState, Status
@@ -24,6 +25,16 @@ def statuses(condition: tree.CompositeCondition, members: Members) -> Mapping[Gr
     ]
     common = set.intersection(*grouped) if grouped else {UNGROUPED}
     return {group: _status(condition, members, group) for group in sorted(common)}
+
+
+def values(
+    condition: tree.CompositeCondition, members: Members, group: Group
+) -> Mapping[str, float | None]:
+    """Return the values of the members by variable: a.value is that of the first member in the query."""
+    named = zip(string.ascii_lowercase, dict.fromkeys(_ids(condition)), strict=False)
+    states = ((letter, members[identifier]) for letter, identifier in named)
+    found = ((letter, items.get(group) or items.get(UNGROUPED)) for letter, items in states)
+    return {f"{letter}.value": state.value if state else None for letter, state in found}
 
 
 def _ids(condition: tree.CompositeCondition) -> tuple[str, ...]:

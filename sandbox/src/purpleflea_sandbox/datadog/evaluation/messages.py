@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status, Transition
+from purpleflea_sandbox.datadog.evaluation.states import Status, Transition
 from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 
 _BLOCK = re.compile(r"\{\{([#^])(is_[a-z_]+)\}\}(.*?)\{\{/\2\}\}", re.DOTALL)
@@ -12,9 +12,9 @@ _HANDLE = re.compile(r"(?<![\w.])@([\w.+-]+(?:@[\w.-]+)?[\w])")
 
 
 def render(
-    text: str, transition: Transition, group: Group, state: GroupState, threshold: float
+    text: str, transition: Transition, group: Group, values: Mapping[str, float | None]
 ) -> str:
-    """Render the message for a transition of a group."""
+    """Render the message for a transition of a group. `values` are the numbers by the name of their variable."""
     active = flags(transition)
 
     def block(match: re.Match[str]) -> str:
@@ -23,7 +23,7 @@ def render(
 
     while _BLOCK.search(text):
         text = _BLOCK.sub(block, text)
-    known = variables(group, state, threshold)
+    known = variables(group, values)
     text = _VARIABLE.sub(lambda match: known.get(match[1], ""), text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
@@ -48,9 +48,9 @@ def flags(transition: Transition) -> frozenset[str]:
     return frozenset(names)
 
 
-def variables(group: Group, state: GroupState, threshold: float) -> Mapping[str, str]:
+def variables(group: Group, values: Mapping[str, float | None]) -> Mapping[str, str]:
     """Return the values of the {{...}} variables."""
-    known = {"value": number(state.value), "threshold": number(threshold)}
+    known = {name: number(value) for name, value in values.items()}
     for name, value in group:
         known[f"{name}.name"] = known[name] = value
     return known

@@ -18,6 +18,8 @@ from purpleflea_sandbox.datadog.evaluation.values import UnsupportedQueryError
 from purpleflea_sandbox.datadog.queries import read, tree
 
 MonitorDefinition = Mapping[str, Any]
+GroupEvent = tuple[Group, Transition, GroupState]
+"""A status change of a group that is notified."""
 Groups = Mapping[Group, GroupState]
 COMPOSITE = "composite"
 _LOGS = "log alert"
@@ -89,7 +91,10 @@ def evaluate(
     except (read.UnreadableError, UnsupportedQueryError, KeyError) as error:
         return replace(before, refusal=str(error), evaluated=context.now), []
     now = context.now
-    notifications = list(_notifications(monitor, rule, before.groups, groups, now))
+    notifications = [
+        _notification(monitor, event, _variables(condition, rule, event, context.members), now)
+        for event in _transitions(rule, before.groups, groups, now)
+    ]
     for notification in notifications:
         groups[notification.group] = notification.state
     after = replace(before, groups=groups, refusal="", evaluated=now)
@@ -137,28 +142,43 @@ def _step_groups(
             yield group, state
 
 
-def _notifications(
-    monitor: MonitorDefinition,
-    rule: AlertRule,
-    before: Groups,
-    after: Groups,
-    now: float,
-) -> Iterator[Notification]:
+def _transitions(
+    rule: AlertRule, before: Groups, after: Groups, now: float
+) -> Iterator[GroupEvent]:
     for group, state in after.items():
         transition = states.transition(rule, before.get(group), state, now)
-        if transition is None:
-            continue
-        text = messages.render(
-            monitor.get("message", ""), transition, group, state, rule.comparison.threshold
-        )
-        yield Notification(
-            monitor_id=str(monitor["id"]),
-            name=monitor["name"],
-            group=group,
-            transition=transition,
-            state=replace(state, notified=now),
-            text=text,
-            handles=tuple(messages.handles(text)),
-            tags=tuple(monitor.get("tags") or ()),
-            at=now,
-        )
+        if transition is not None:
+            yield group, transition, state
+
+
+def _variables(
+    condition: tree.Condition,
+    rule: AlertRule,
+    event: GroupEvent,
+    members: composite.Members,
+) -> Mapping[str, float | None]:
+    group, _, state = event
+    if isinstance(condition, tree.Member | tree.Joined | tree.Negated):
+        return composite.values(condition, members, group)
+    return {"value": state.value, "threshold": rule.comparison.threshold}
+
+
+def _notification(
+    monitor: MonitorDefinition,
+    event: GroupEvent,
+    values: Mapping[str, float | None],
+    now: float,
+) -> Notification:
+    group, transition, state = event
+    text = messages.render(monitor.get("message", ""), transition, group, values)
+    return Notification(
+        monitor_id=str(monitor["id"]),
+        name=monitor["name"],
+        group=group,
+        transition=transition,
+        state=replace(state, notified=now),
+        text=text,
+        handles=tuple(messages.handles(text)),
+        tags=tuple(monitor.get("tags") or ()),
+        at=now,
+    )

@@ -39,6 +39,8 @@ class AlertRule:
     no_data_after_s: float | None = None
     """If None, missing data does not change the status, or counts as 0."""
     resolves_when_missing: bool = False
+    resolves_after_s: float | None = None
+    """Time without data after which a triggered group resolves (timeout_h)."""
     renotify_s: float = 0
 
 
@@ -76,7 +78,9 @@ def alert_rule(
     thresholds = options.get("thresholds") or {}
     missing = options.get("on_missing_data", "")
     shows = bool(options.get("notify_no_data")) or missing.startswith("show_")
-    frame_min = options.get("no_data_timeframe") or max(2 * window_s / 60, 2)
+    # on_missing_data uses the window of the query. no_data_timeframe belongs to the older notify_no_data.
+    default_min = window_s / 60 if missing else max(2 * window_s / 60, 2)
+    frame_min = options.get("no_data_timeframe") or default_min
     return AlertRule(
         comparison=comparison,
         warning=thresholds.get("warning"),
@@ -87,6 +91,7 @@ def alert_rule(
         new_group_delay_s=options.get("new_group_delay") or 0,
         no_data_after_s=frame_min * 60 if shows else None,
         resolves_when_missing=missing == "resolve",
+        resolves_after_s=(options.get("timeout_h") or 0) * 3600 or None,
         renotify_s=(options.get("renotify_interval") or 0) * 60,
     )
 
@@ -162,6 +167,8 @@ def worst(groups: Iterable[GroupState], *, idle: Status) -> Status:
 
 
 def _without_data(rule: AlertRule, state: GroupState, now: float, *, zero: bool) -> GroupState:
+    if rule.resolves_after_s is not None and now - state.last_data >= rule.resolves_after_s:
+        return _set_status(replace(state, value=None), Status.OK, now)
     if rule.no_data_after_s is not None:
         if now - state.last_data < rule.no_data_after_s:
             return replace(state, value=None)
@@ -198,5 +205,7 @@ def _breaches(rule: AlertRule, value: float, threshold: float) -> bool:
 
 
 def _within_recovery(rule: AlertRule, value: float, recovery: float | None) -> bool:
-    """Return True if the value has not crossed the recovery threshold yet."""
-    return recovery is not None and _breaches(rule, value, recovery)
+    """Return True if the value has not reached the recovery threshold yet."""
+    if recovery is None:
+        return False
+    return value > recovery if rule.comparison.operator.startswith(">") else value < recovery

@@ -27,6 +27,8 @@ from purpleflea_sandbox.datadog.evaluation.time_grid import (
 from purpleflea_sandbox.datadog.intake.series import percentile
 from purpleflea_sandbox.datadog.queries import tree
 
+IS_GREATER = "is_greater"
+
 
 class UnsupportedQueryError(ValueError):
     """The query is valid, but it is not evaluated here."""
@@ -170,9 +172,22 @@ class CountResults(dict[str, ValuesByGroup]):
 
 
 def _call_function(function: str, arguments: Sequence[ValuesByGroup]) -> ValuesByGroup:
+    if function == IS_GREATER and len(arguments) == 2:
+        return _is_greater(*arguments)
     if function not in _FUNCTIONS or len(arguments) != 1:
         raise UnsupportedQueryError(f"the function {function} is not evaluated here")
     return _FUNCTIONS[function](arguments[0])
+
+
+def _is_greater(values_by_group: ValuesByGroup, limits: ValuesByGroup) -> ValuesByGroup:
+    (limit,) = limits.values()
+    return {
+        group: [
+            None if value is None or bound is None else float(value > bound)
+            for value, bound in zip(values, limit, strict=True)
+        ]
+        for group, values in values_by_group.items()
+    }
 
 
 def _count_groups(

@@ -141,6 +141,10 @@ class _Tree(Transformer[Token, Any]):
     def grouping(self, parts: list[Any]) -> tuple[str, ...]:
         return tuple(map(str, parts))
 
+    def threshold(self, parts: list[Any]) -> tree.FunctionCall:
+        name, expression, number = parts
+        return tree.FunctionCall(str(name), (expression, tree.Number(float(number))))
+
     def anomalies(self, parts: list[Any]) -> tree.Anomalies:
         expression, algorithm, deviations, *options = parts
         return tree.Anomalies(

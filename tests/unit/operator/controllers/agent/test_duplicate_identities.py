@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purpleflea_contract.kubernetes import DD_LABEL_ENV, DD_LABEL_SERVICE
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import plan, status
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
@@ -56,6 +58,37 @@ def test_if_neither_agent_runs_the_older_one_holds_the_identities():
     assert index.upsert(an_agent_in("young")) == []
     assert index.upsert(an_agent_in("old", age=5)) == []
     assert (holder(index, "young"), holder(index, "old")) == ("old", None)
+
+
+SAME_IN_DATADOG = [
+    ("Production", "production"),
+    ("prod__eu", "prod_eu"),
+    ("PROD_EU", "prod_eu"),
+    ("prod.eu-1", "Prod.EU-1"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_IN_DATADOG)
+@pytest.mark.parametrize("field", ["env", "service"])
+def test_values_that_datadog_stores_as_one_are_one_identity(field, one, other):
+    index = an_index()
+    index.upsert(an_agent_in("young", datadog={field: one}))
+    index.upsert(an_agent_in("old", age=5, datadog={field: other}))
+    assert (holder(index, "young"), holder(index, "old")) == ("old", None)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_IN_DATADOG)
+def test_pods_with_the_former_spelling_of_an_env_keep_their_identity(one, other):
+    pod = a_pod()
+    pod["metadata"]["labels"] |= {DD_LABEL_ENV: one, DD_LABEL_SERVICE: "s"}
+    assert may_run(pod, ("momentum", stored_value("env", other), "s"), None)
+
+
+def test_values_that_differ_in_datadog_are_two_identities():
+    index = an_index()
+    index.upsert(an_agent_in("young", datadog={"env": "prod-eu"}))
+    index.upsert(an_agent_in("old", age=5, datadog={"env": "prod_eu"}))
+    assert (holder(index, "young"), holder(index, "old")) == (None, None)
 
 
 def test_a_holder_keeps_the_identities_if_an_older_agent_is_added():

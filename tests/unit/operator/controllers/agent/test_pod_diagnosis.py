@@ -18,6 +18,7 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
 from support.observed_states import a_stateful_set, observed_state
+from support.simulation.clock import Clock, run
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STUCK = a_pod(ready=False, waiting="ContainerCreating")
@@ -265,20 +266,22 @@ async def test_agents_share_the_error_of_a_read_too(memory):
     assert len(cluster.requests) == 1
 
 
-async def test_reads_of_different_namespaces_start_one_after_the_other():
-    loop, starts = asyncio.get_running_loop(), []
+def test_reads_of_different_namespaces_start_one_after_the_other():
+    clock, starts = Clock(), []
 
     class Recorder(Events):
         async def events_with_reason(self, namespace, *, reason):
-            starts.append(loop.time())
+            starts.append(clock.now_s)
             return await super().events_with_reason(namespace, reason=reason)
 
-    lists = EventLists(Recorder(), now=lambda: NOW, gap_s=0.02)
-    await asyncio.gather(
-        *(lists.about(f"n{number}", reason="FailedMount", uid="u") for number in range(4))
-    )
-    assert len(starts) == 4
-    assert all(later - earlier >= 0.015 for earlier, later in itertools.pairwise(starts))
+    async def read_at_once():
+        lists = EventLists(Recorder(), now=lambda: NOW, gap_s=0.2)
+        reads = (lists.about(f"n{number}", reason="FailedMount", uid="u") for number in range(4))
+        await asyncio.gather(*reads)
+
+    run(clock, read_at_once)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert gaps == pytest.approx([0.2, 0.2, 0.2], abs=1e-4)
 
 
 async def test_lists_that_are_no_longer_needed_are_forgotten():

@@ -260,6 +260,8 @@ def test_a_pending_metric_configuration_that_equals_the_desired_one_is_recorded(
 def test_an_update_contains_the_owned_and_no_immutable_fields(item):
     body = item.definition.body
     sent = update_body(item.kind, "7", body)
+    if item.kind is ObjectKind.LOG_INDEX:
+        assert sent.pop("disable_daily_limit") is False
     assert owned_fields(
         item.kind, {**sent, "name": "x"} if item.kind is ObjectKind.LOG_INDEX else sent
     ) == (owned_fields(item.kind, body))

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -5,7 +6,10 @@ from purpleflea_operator.controllers.observability.decisions.payloads import (
     differences,
     digest,
     joined_paths,
+    kept_fields_text,
+    with_kept_fields,
 )
+from purpleflea_operator.datadog.client.models import RemoteObject
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
 JSON = st.recursive(
@@ -71,3 +75,39 @@ def test_a_hash_does_not_depend_on_the_sequence_of_fields():
         ObjectKind.MONITOR, {"b": 2, "a": 1}
     )
     assert digest(ObjectKind.MONITOR, {"a": 1}) != digest(ObjectKind.MONITOR, {"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("own", "remote", "paths"),
+    [
+        ({"a": {"b": None}}, {}, ()),
+        ({"a": {"b": {"c": []}}}, {"a": None}, ()),
+        ({"a": ["x"]}, {"a": ["x"]}, ()),
+        ({"a": ["x"]}, {"a": ["y"]}, ("a",)),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1}, {"b": 2}]}, ("a",)),
+        ({"a": [{"b": 1}]}, {"a": ["b"]}, ("a",)),
+        ({"options": {"timeout_h": 0}}, {"options": {}}, ()),
+        ({"options": {"thresholds": {"critical": 0}}}, {"options": {"thresholds": {}}}, None),
+    ],
+)
+def test_nested_fields_are_compared(own, remote, paths):
+    assert of(own, remote) == (("options.thresholds",) if paths is None else paths)
+
+
+def test_an_update_keeps_the_fields_that_only_users_set():
+    remote = RemoteObject(
+        kind=ObjectKind.LOG_INDEX,
+        id="agents",
+        body={"exclusion_filters": [{"name": "x"}], "daily_limit": 5, "daily_limit_reset": None},
+    )
+    body = with_kept_fields(ObjectKind.LOG_INDEX, {"daily_limit": 7}, remote)
+    assert body == {"daily_limit": 7, "exclusion_filters": [{"name": "x"}]}
+    text = kept_fields_text(ObjectKind.LOG_INDEX, remote)
+    assert text == "kept, although not in the spec: exclusion_filters"
+
+
+@pytest.mark.parametrize("kind", [ObjectKind.MONITOR, ObjectKind.DASHBOARD, ObjectKind.LOG_INDEX])
+def test_nothing_is_kept_of_an_object_without_such_fields(kind):
+    remote = RemoteObject(kind=kind, id="1", body=None)
+    assert with_kept_fields(kind, {"name": "x"}, remote) == {"name": "x"}
+    assert kept_fields_text(kind, remote) == ""

@@ -5,6 +5,7 @@ import pytest
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import pending_creates
+from purpleflea_operator.controllers.observability.decisions.actions import existed_before
 from purpleflea_operator.controllers.observability.decisions.desired import desired_state
 from purpleflea_operator.controllers.observability.decisions.observation import Observation
 from purpleflea_operator.controllers.observability.decisions.registry import (
@@ -105,3 +106,34 @@ def test_an_intent_without_a_request_is_discarded_when_the_pass_ends_early():
         "fleet": ObjectState.CREATING,
         "weekly-report": ObjectState.IN_SYNC,
     }
+
+
+HEARTBEAT = next(item for item in DESIRED.objects if item.key == "agent.heartbeat")
+
+
+def a_metric_record(**fields):
+    return ObjectRecord(kind=HEARTBEAT.kind, key=HEARTBEAT.key, **fields)
+
+
+@pytest.mark.parametrize(
+    ("former", "identifier", "is_adopted"),
+    [
+        (a_metric_record(state=ObjectState.IN_SYNC, id="agent.heartbeat"), True, False),
+        (
+            a_metric_record(state=ObjectState.IN_SYNC, id="agent.heartbeat", adopted=True),
+            True,
+            True,
+        ),
+        (a_metric_record(state=ObjectState.CREATING), True, False),
+        (a_metric_record(state=ObjectState.WAITING), False, False),
+        (None, False, False),
+    ],
+)
+def test_a_conflicting_configuration_keeps_the_origin_of_its_former_record(
+    former, identifier, is_adopted
+):
+    remote = RemoteObject(kind=HEARTBEAT.kind, id="agent.heartbeat", body={})
+    record = pending_creates.known_record(former, HEARTBEAT, remote)
+    assert (bool(record.id), record.adopted) == (identifier, is_adopted)
+    # Without an id, another user created the configuration, so it counts as adopted and is never deleted.
+    assert existed_before(remote, record) is (is_adopted or not identifier)

@@ -44,6 +44,15 @@ def test_a_resource_elsewhere_or_deleted_or_without_the_feature_uses_none(other)
     assert shared_with(other).wanted == frozenset()
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_resource_whose_spec_became_invalid_keeps_what_its_status_names(deleted):
+    record = {**HEARTBEAT, "id": "agent.heartbeat"}
+    burn = {"fastBurn": {"rate": 100}}
+    shared = shared_with(another(record, objective=burn, deleted=deleted))
+    assert shared.created == {"agent.heartbeat"}
+    assert shared.wanted == (frozenset() if deleted else {"agent.heartbeat"})
+
+
 @pytest.mark.parametrize(
     ("record", "is_created"),
     [

@@ -13,7 +13,7 @@ from purpleflea_operator.datadog.client.transport import Keys
         (403, "Forbidden", errors.DatadogForbidden),
         (404, "", errors.DatadogNotFound),
         (408, "", errors.Unreachable),
-        (409, "exists", errors.Refused),
+        (409, "exists", errors.Conflict),
         (302, "", errors.Refused),
         (429, "", errors.DatadogThrottled),
         (500, "", errors.Unreachable),

@@ -22,6 +22,7 @@ from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request impo
     SensitiveDataScannerRuleCreateRequest,
 )
 
+from purpleflea_operator.api.observability import Notifications
 from purpleflea_operator.api.thresholds import LEVELS, Balance, Drawdown, Thresholds
 from purpleflea_operator.datadog.definitions import catalog, dashboard
 from purpleflea_operator.datadog.definitions.monitor_builder import check_levels
@@ -32,7 +33,11 @@ from purpleflea_operator.datadog.definitions.objects import (
     Reference,
     resolved,
 )
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+from purpleflea_operator.datadog.definitions.parameters import (
+    Feature,
+    Parameters,
+    notifications,
+)
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
@@ -127,7 +132,7 @@ def test_the_members_of_the_composite_have_the_same_groups():
 @pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
 def test_thresholds_agree_with_the_query(monitor):
     condition = condition_of(monitor)
-    if isinstance(condition, tree.Joined):
+    if isinstance(condition, tree.Joined | tree.Negated):
         assert "thresholds" not in monitor.body["options"]
         return
     thresholds = monitor.body["options"]["thresholds"]
@@ -154,19 +159,68 @@ def test_a_monitor_names_an_existing_runbook_and_a_recipient(monitor, repository
     name = re.search(r"Runbook: \S+/([a-z0-9-]+\.md)$", message)
     assert name, message
     assert (repository / "docs" / "runbooks" / name[1]).is_file()
-    assert "@slack-" in message
+    assert ("@slack-" in message) == (monitor.key not in ONLY_PARTS)
     opened = re.findall(r"{{#(\w+)}}", message)
     assert opened == re.findall(r"{{/(\w+)}}", message)
-    assert ("is_no_data" in opened) == monitor.body["options"].get("notify_no_data", False)
+    missing = str(monitor.body["options"].get("on_missing_data", ""))
+    assert ("is_no_data" in opened) == (missing == "show_and_notify_no_data")
+
+
+def test_only_alerts_about_money_start_a_workflow_that_halts(parameters):
+    halting = notifications(Notifications(halt=("workflow:halt-agent",)))
+    bodies = {
+        item.key: item.body["message"]
+        for item in catalog.everything(replace(parameters, notifications=halting))
+        if item.kind is ObjectKind.MONITOR
+    }
+    started = '@workflow-halt-agent(agent_id="{{agent_id.name}}")'
+    assert {key for key, message in bodies.items() if started in message} == {
+        "drawdown",
+        "position-mismatch",
+    }
+    for key in ("drawdown", "position-mismatch"):
+        assert bodies[key].count(started) == 1
+        assert started in bodies[key].split("{{/is_alert}}")[0]
+
+
+ONLY_PARTS = {"wallet-balance", "wallet-unfunded"}
+"""Members of a composite that notifies in their place."""
+
+
+@pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
+def test_a_recovery_is_announced_only_after_an_alert(monitor):
+    message = monitor.body["message"]
+    assert not re.search(r"is_(warning_)?recovery", message)
+    if monitor.key in ONLY_PARTS:
+        return
+    recovery = re.search(r"{{#is_alert_recovery}}\n(.*?)\n@", message, re.DOTALL)
+    assert recovery
+    assert len(recovery[1]) > 20
+    can_warn = "warning" in monitor.body["options"].get("thresholds", {})
+    assert ("is_alert_to_warning" in message) == (can_warn or monitor.body["type"] == "composite")
+
+
+@pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
+def test_a_group_that_is_gone_does_not_stay_in_alert(monitor):
+    """A count without data is zero. Any other metric monitor resolves after a time without data."""
+    options = monitor.body["options"]
+    if monitor.body["type"] == "query alert":
+        assert 1 <= options["timeout_h"] <= 24
+        assert not ("on_missing_data" in options and "notify_no_data" in options)
+    if monitor.body["type"] == "log alert":
+        assert options["on_missing_data"] == "default"
 
 
 def test_every_runbook_has_a_monitor(repository):
     pages = {path.stem for path in (repository / "docs" / "runbooks").glob("*.md")} - {"README"}
-    assert pages == {monitor.key for monitor in MONITORS}
+    linked = {re.search(r"([a-z0-9-]+)\.md$", monitor.body["message"])[1] for monitor in MONITORS}
+    assert pages == linked
+    listed = (repository / "docs" / "runbooks" / "README.md").read_text()
+    assert [page for page in pages if f"]({page}.md)" not in listed] == []
 
 
-def test_only_the_monitor_on_traces_is_not_a_multi_alert():
-    simple = set()
+def test_only_monitors_on_traces_and_on_the_operator_have_other_groups_than_agents():
+    other = {}
     for monitor in MONITORS:
         match condition_of(monitor):
             case tree.MetricCondition(expression=expression):
@@ -176,9 +230,13 @@ def test_only_the_monitor_on_traces_is_not_a_multi_alert():
             case _:
                 continue
         if groups != {("agent_id",)}:
-            simple.add(monitor.key)
+            other[monitor.key] = groups
     # Trace metrics have no agent_id, so this monitor is about the exchange and not about an agent.
-    assert simple == {"order-span-p95"}
+    assert other == {
+        "order-span-p95": {()},
+        "halted": {("kube_cluster_name",)},
+        "operator-silent": {("kube_cluster_name",)},
+    }
 
 
 def test_the_published_thresholds_are_the_defaults():

@@ -26,9 +26,17 @@ def test_values_of_several_lines_are_not_aligned():
     assert lines == ["  a = 1", "  map = {", '    key = "x"', "    k   = 2", "  }", "  bb = 3"]
 
 
-def test_the_first_line_of_a_long_text_is_aligned():
+def test_a_text_of_several_lines_has_no_new_line_at_its_end():
     lines = body(("a", 1), ("text", "one\n\ntwo"))
-    assert lines == ["  a    = 1", "  text = <<-EOT", "    one", "", "    two", "  EOT"]
+    text = ["  text = chomp(<<-EOT", "    one", "", "    two", "  EOT", "  )"]
+    assert lines == ["  a = 1", *text]
+
+
+@pytest.mark.parametrize("number", [1_000_000, 12.345678, 1e-7, 0.1 + 0.2, 0, 1e9])
+def test_a_number_is_written_exactly(number):
+    (line,) = body(("x", number))
+    assert float(line.removeprefix("  x = ")) == number
+    assert "e" not in line
 
 
 def test_text_is_escaped_and_expressions_are_not():

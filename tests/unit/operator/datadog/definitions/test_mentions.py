@@ -5,13 +5,22 @@ from collections.abc import Iterator
 import pytest
 
 from purpleflea_contract import events, facets, metrics, spans, tags
-from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions import catalog, operator_metrics
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import log_tags
 
 METRICS = {metric.name: metric for metric in metrics.METRICS}
+OF_OPERATOR = {
+    f"{operator_metrics.NAMESPACE}.{name}"
+    for name in (operator_metrics.AGENTS, operator_metrics.LONGEST_HALT)
+}
+OPERATOR_TAGS = {
+    operator_metrics.FLEET_ENV,
+    operator_metrics.FLEET_SERVICE,
+    operator_metrics.CLUSTER,
+}
 MEASURED = {f"trace.{span.name}" for span in spans.SPANS if span.measured}
 TRACE_TAGS = {"env", "service", "resource_name"}
 ATTRIBUTES = {name for event in events.EVENTS for name in event.attributes} | {events.EVENT_TYPE}
@@ -72,6 +81,8 @@ def every_term() -> Iterator[tree.Term]:
 
 
 def carried_tags(series: tree.MetricQuery) -> set[str]:
+    if series.metric in OF_OPERATOR:
+        return OPERATOR_TAGS
     if series.metric in MEASURED:
         return TRACE_TAGS
     return {*METRICS[series.metric].tag_names, *tags.UNIFIED}
@@ -93,7 +104,7 @@ def test_the_definitions_have_series_and_search_terms_to_check():
 
 @pytest.mark.parametrize("series", ALL_SERIES, ids=lambda series: series.metric)
 def test_a_query_uses_only_names_of_the_contract(series):
-    assert series.metric in METRICS or series.metric in MEASURED
+    assert series.metric in {*METRICS, *MEASURED, *OF_OPERATOR}
     known = carried_tags(series)
     assert {item.tag for item in series.filters} <= known
     assert set(series.by) <= known
@@ -106,7 +117,10 @@ def test_a_query_uses_only_names_of_the_contract(series):
 
 @pytest.mark.parametrize("series", ALL_SERIES, ids=lambda series: series.metric)
 def test_the_aggregator_of_a_query_fits_the_type_of_the_metric(series):
-    kind = "distribution" if series.metric in MEASURED else METRICS[series.metric].type
+    if series.metric in OF_OPERATOR:
+        kind = "gauge"
+    else:
+        kind = "distribution" if series.metric in MEASURED else METRICS[series.metric].type
     assert series.as_count == (kind == "count")
     if series.aggregator == "histogram" or series.aggregator.startswith("p"):
         assert kind == "distribution"

@@ -23,10 +23,12 @@ DATADOG = [
     if folder != "api" or path.name in ("observability.py", "thresholds.py")
 ]
 SOURCES = {"api/observability.py", "api/thresholds.py"}
-USES = {"datadog/definitions/monitors.py", "datadog/definitions/dashboard.py"}
+ALERTS = {f"datadog/definitions/{name}_alerts.py" for name in ("trading", "exchange", "health")}
+USES = ALERTS | {"datadog/definitions/dashboard.py"}
 """The function of a monitor reads its thresholds, and a widget shows those of drawdown."""
-OTHER_VALUES = Counter({("critical", 1): 1})
-"""Anomaly monitors fire if all points (a share of 1) are unusual, which cannot be chosen."""
+OTHER_VALUES = Counter({("critical", 1): 1, ("critical", 0): 2})
+"""Levels that cannot be chosen: anomaly monitors fire if all points (a share of 1) are unusual, wallet-unfunded if the
+balance is zero, and operator-silent only if data is missing."""
 
 
 def leaves(model):
@@ -108,7 +110,7 @@ def test_defaults_are_written_only_in_the_models_of_the_spec():
 def test_thresholds_are_named_only_by_their_model_and_their_monitor(name):
     places = {str(path.relative_to(OPERATOR)) for path in DATADOG if name in words(path)}
     assert places - USES == {"api/thresholds.py"}
-    assert "datadog/definitions/monitors.py" in places
+    assert places & ALERTS
 
 
 def field_names(model):

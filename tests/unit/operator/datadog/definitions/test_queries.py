@@ -42,6 +42,10 @@ def test_a_threshold_is_written_without_trailing_zeros():
         (notification_targets.Webhook(name="halt"), "@webhook-halt"),
         (notification_targets.OnCall(team="trading"), "@oncall-trading"),
         (notification_targets.Incident(name="sev-2"), "@incident-sev-2"),
+        (
+            notification_targets.Workflow(name="halt-agent"),
+            '@workflow-halt-agent(agent_id="{{agent_id.name}}")',
+        ),
         (notification_targets.Email(address="a@example.com"), "@a@example.com"),
     ],
 )

@@ -5,16 +5,18 @@ from pathlib import Path
 import hcl2
 import pytest
 
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator.api.observability import Features, Notifications, ObservabilitySpec
 from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, Thresholds
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.terraform import module
+from purpleflea_operator.datadog.definitions.terraform.derived_variables import TAG_VALUE
 from purpleflea_operator.datadog.definitions.terraform.resources import address
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "data" / "terraform-schema.json").read_text())
-META = {"count", "for_each"}
+META = {"count", "for_each", "lifecycle"}
 FILES = {name: text for name, text in module.files(Parameters()).items() if name.endswith(".tf")}
 DEFINITIONS = {
     address(item): item
@@ -199,7 +201,7 @@ def test_every_variable_is_used_and_every_used_variable_exists():
     assert used == named
     paths = set(re.findall(r"var\.[a-z_]+\.[a-z_]+", "".join(FILES.values())))
     lists = {"var.log_index.others"} | {
-        f"var.notifications.{name}" for name in ("paging", "trading", "infrastructure")
+        f"var.notifications.{name}" for name in ("paging", "trading", "infrastructure", "halt")
     }
     assert paths - lists <= set(values)
 
@@ -210,7 +212,9 @@ def test_each_threshold_variable_has_a_check_of_its_levels():
         for name, body in group.items():
             thresholds = getattr(Parameters().thresholds, name, None)
             if isinstance(thresholds, MonitorThresholds) and "warning" in thresholds.levels():
-                assert len(body["validation"]) == 2, name
+                messages = [item["error_message"] for item in body["validation"]]
+                assert "in this sequence" in messages[-1], name
+                assert ("can never alert" in "".join(messages)) is (thresholds.bound() is not None)
                 checked += 1
     assert checked == 7
 
@@ -241,7 +245,7 @@ def test_equals_signs_of_adjacent_lines_are_aligned(name):
             in_heredoc = line.strip() != "EOT"
             continue
         attribute = re.match(r'( *)("[^"]+"|[a-z_0-9]+) *(?= = )', line)
-        on_one_line = attribute and not line.rstrip().endswith(("{", "[", "({", "(["))
+        on_one_line = attribute and not line.rstrip().endswith(("{", "[", "({", "([", "<<-EOT"))
         current = (len(attribute[1]), attribute.end()) if on_one_line else None
         if current and previous and current[0] == previous[0]:
             assert current[1] == previous[1], line
@@ -260,3 +264,89 @@ def test_there_are_no_lone_interpolations_and_no_blank_lines_at_the_ends_of_bodi
 
 def test_types_of_variables_are_not_quoted():
     assert not re.search(r'^ *type *= "', FILES["variables.tf"], re.MULTILINE)
+
+
+def strings(value, path=""):
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield from strings(inner, f"{path}.{name}")
+        case list():
+            for inner in value:
+                yield from strings(inner, path)
+        case str():
+            yield path, value
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_each_heredoc_is_wrapped_so_that_its_text_ends_without_a_new_line(name):
+    """The provider stores a trimmed text, so a plan would change a text with a new line at its end."""
+    lines = FILES[name].splitlines()
+    starts = [number for number, line in enumerate(lines) if "<<" in line]
+    ends = [number for number, line in enumerate(lines) if line.strip() == "EOT"]
+    assert len(starts) == len(ends)
+    for start, end in zip(starts, ends, strict=True):
+        assert lines[start].endswith(" = chomp(<<-EOT")
+        assert lines[end + 1].strip() == ")"
+        assert lines[start + 1].strip()
+        assert lines[end - 1].strip()
+
+
+def test_no_text_has_white_space_at_its_ends():
+    found = [
+        (path, text)
+        for kind, label, body in resources()
+        for path, text in strings(body, f"{kind}.{label}")
+        if text != text.strip()
+    ]
+    assert found == []
+
+
+def test_the_dashboard_has_every_field_that_the_provider_compares():
+    """See `prepResource` in resource_datadog_dashboard_json.go; `is_read_only` is added there on both sides."""
+    text = FILES["dashboard.tf"]
+    (body,) = (body for kind, _, body in resources() if kind == "datadog_dashboard_json")
+    assert set(body) == {"dashboard"}
+    for line in ("notify_list = []", "tags        = []"):
+        assert line in text
+    computed = ("id ", "author_handle", "author_name", "created_at", "modified_at", "url ")
+    assert not [name for name in computed if re.search(rf"^    {name} *=", text, re.MULTILINE)]
+
+
+def test_a_first_apply_configures_no_metrics_until_they_are_enabled():
+    (features,) = (
+        body
+        for group in parsed("variables.tf")["variable"]
+        for name, body in group.items()
+        if name == "features"
+    )
+    assert re.search(r"metrics\s*[=:]\s*optional\(bool, false\)", str(features["type"]))
+    assert "only metrics that have reported" in features["description"]
+    assert "features.metrics" in module.files(Parameters())["README.md"]
+
+
+def test_every_attribute_of_every_variable_is_used():
+    others = "".join(text for name, text in FILES.items() if name != "variables.tf")
+    unused = [
+        path for path in defaults() if path.count(".") == 2 and not re.search(rf"{path}\b", others)
+    ]
+    assert unused == []
+
+
+def test_a_burn_rate_is_checked_against_the_target():
+    for speed in ("fast", "slow"):
+        condition = (
+            f"condition     = var.{speed}_burn.rate * (100 - var.objective.target) < 99.999999"
+        )
+        assert condition in FILES["slo.tf"]
+
+
+@pytest.mark.parametrize("value", ["production", "a_b", "prod.eu/1-x", "a1"])
+def test_tag_values_that_datadog_stores_unchanged_are_accepted(value):
+    assert re.search(TAG_VALUE, value)
+    assert stored_value("env", value) == value
+
+
+@pytest.mark.parametrize("value", ["a__b", "A", "a_", "1a", "a b", ""])
+def test_tag_values_that_datadog_rewrites_are_refused(value):
+    assert not re.search(TAG_VALUE, value)

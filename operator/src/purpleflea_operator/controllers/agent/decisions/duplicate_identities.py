@@ -24,13 +24,14 @@ from enum import IntEnum
 from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator import timings
 from purpleflea_operator.api.datadog import Datadog
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.parsing import Manifest, mapping, text
 
 IdentityKey = tuple[str, str, str]
-"""Name, env and service."""
+"""Name, env and service. Env and service are as Datadog stores them, so Production and production are the same."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -204,8 +205,10 @@ def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None
     """
     metadata = manifest["metadata"]
     labels = mapping(metadata.get("labels"))
-    found = (labels.get(kubernetes.DD_LABEL_ENV), labels.get(kubernetes.DD_LABEL_SERVICE))
-    if found != identity[1:]:
+    env, service = (
+        text(labels.get(label)) for label in (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
+    )
+    if (stored_value("env", env), stored_value("service", service)) != identity[1:]:
         return False
     if resource is None or _created(manifest) < _created(resource):
         return True
@@ -229,6 +232,7 @@ def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
     if not spec.get("replicas", 1) or _is_disabled(manifest):
         return None
     env, service = (
-        str(datadog.get(name, Datadog.model_fields[name].default)) for name in ("env", "service")
+        stored_value(name, str(datadog.get(name, Datadog.model_fields[name].default)))
+        for name in ("env", "service")
     )
     return manifest["metadata"]["name"], env, service

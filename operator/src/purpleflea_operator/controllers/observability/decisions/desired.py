@@ -89,14 +89,15 @@ def desired_state(
     (notebook,) = (item for item in everything if item.kind is ObjectKind.NOTEBOOK)
     return DesiredState(
         uid=uid,
-        adopt_from=spec.adopt_from,
+        # Datadog stores the uid in a tag, so in lower case.
+        adopt_from=tuple(uid.lower() for uid in spec.adopt_from),
         objects=tuple(payloads.desired_object(item, uid) for item in catalog.wanted(chosen)),
         possible=tuple(payloads.desired_object(item, uid) for item in everything),
         keeps_edits=spec.drift_policy == "Keep",
         is_plan=spec.mode == "Plan",
         list_filter=ListFilter(
             tag=MANAGED,
-            service=spec.service,
+            service=chosen.service,
             notebook=notebook.body["data"]["attributes"]["name"],
         ),
         page_url=page_url(spec),

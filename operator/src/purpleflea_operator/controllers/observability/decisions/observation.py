@@ -75,7 +75,9 @@ def observe(
         if remote is not None:
             records.append(replace(record, unlisted=False))
         elif record.id and item.kind in readable_kinds:
-            if record.unlisted and sequence is not None and reference != next_unlisted:
+            # A metric that reports is listed with its configuration, so its absence must be checked at once.
+            is_due = reference == next_unlisted or item.key in inventory.reporting
+            if record.unlisted and sequence is not None and not is_due:
                 observation.not_checked.add(reference)
             else:
                 to_read.append((item, record))

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.datadog.definitions.parameters import Parameters, features, notifications
 
@@ -25,6 +26,8 @@ def parameters(spec: ObservabilitySpec) -> Parameters:
         if field.name in ObservabilitySpec.model_fields
     }
     converted: dict[str, Any] = {
+        # Queries find only the form of a tag that Datadog stores.
+        **{name: stored_value(name, same[name]) for name in ("env", "service", "team", "currency")},
         "runbooks_url": spec.runbooks_url.rstrip("/"),
         "notifications": notifications(spec.notifications),
         "features": features(spec.features),

@@ -1,10 +1,11 @@
 """Pure: desired objects with their bodies, and the differences between a desired body and a remote one.
 
-Only fields that the operator sets are compared, because Datadog adds defaults and ids, reorders tags, and omits empty
-fields.
+Only fields that the operator sets are compared, because Datadog adds defaults and ids. Both bodies are compared in the
+form of `datadog.definitions.normalization`, because Datadog also changes fields of the request.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -17,6 +18,7 @@ from purpleflea_operator.controllers.observability.decisions.ownership_tags impo
     tagged_body,
 )
 from purpleflea_operator.datadog.client.models import RemoteObject, owned_fields
+from purpleflea_operator.datadog.definitions.normalization import normal_form
 from purpleflea_operator.datadog.definitions.objects import (
     Body,
     Definition,
@@ -25,7 +27,7 @@ from purpleflea_operator.datadog.definitions.objects import (
     resolved,
 )
 
-UNORDERED = frozenset({"tags"})
+_POSITION = re.compile(r"\[\d+\]")
 MAX_PATHS = 8
 """Most differences that a message names."""
 
@@ -84,6 +86,39 @@ def index_order(body: Body, remote: RemoteObject, managed: Collection[str]) -> B
     return {**body, "index_names": [*others[:position], own, *others[position:]]}
 
 
+KEPT_FIELDS = {
+    ObjectKind.LOG_INDEX: (
+        "exclusion_filters",
+        "daily_limit_reset",
+        "daily_limit_warning_threshold_percentage",
+        "num_flex_logs_retention_days",
+    ),
+    ObjectKind.DASHBOARD: (
+        "notify_list",
+        "restricted_roles",
+        "template_variable_presets",
+        "tags",
+    ),
+}
+"""Fields that only users set. An update replaces the whole object, so it has to contain them."""
+
+
+def with_kept_fields(kind: ObjectKind, body: Body, remote: RemoteObject) -> Body:
+    """Return the body of an update with the fields that users have set in Datadog."""
+    return _kept_fields(kind, remote) | body
+
+
+def kept_fields_text(kind: ObjectKind, remote: RemoteObject) -> str:
+    """Return which settings of a log index users have added, empty for other kinds. They affect which logs are kept."""
+    names = _kept_fields(kind, remote) if kind is ObjectKind.LOG_INDEX else {}
+    return f"kept, although not in the spec: {', '.join(names)}" if names else ""
+
+
+def _kept_fields(kind: ObjectKind, remote: RemoteObject) -> Body:
+    body = remote.body or {}
+    return {name: body[name] for name in KEPT_FIELDS.get(kind, ()) if body.get(name)}
+
+
 def digest(kind: ObjectKind, body: Body) -> str:
     """Return a hash of the owned fields of a body."""
     text = orjson.dumps(owned_fields(kind, body), option=orjson.OPT_SORT_KEYS)
@@ -91,8 +126,9 @@ def digest(kind: ObjectKind, body: Body) -> str:
 
 
 def differences(kind: ObjectKind, body: Body, remote_body: Body) -> tuple[str, ...]:
-    """Return the owned fields that differ from `body`, as dotted paths."""
-    return tuple(dict.fromkeys(_differences(owned_fields(kind, body), remote_body, "")))
+    """Return the owned fields that differ from `body` in the normal form, as dotted paths."""
+    paths = _Comparison(kind).of_fields(owned_fields(kind, body), remote_body, "")
+    return tuple(dict.fromkeys(paths))
 
 
 def joined_paths(paths: tuple[str, ...]) -> str:
@@ -101,28 +137,31 @@ def joined_paths(paths: tuple[str, ...]) -> str:
     return ", ".join(paths[:MAX_PATHS]) + more
 
 
-def _differences(own: Any, remote: Any, path: str) -> Iterator[str]:
-    if isinstance(own, dict) and isinstance(remote, dict):
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Comparison of two bodies of one kind."""
+
+    kind: ObjectKind
+
+    def of_fields(self, own: Body, remote: Body, path: str) -> Iterator[str]:
+        """Yield the paths of the fields of `own` that differ."""
         for name, value in own.items():
-            inside = f"{path}.{name}" if path else name
-            if name not in remote and _is_empty(value):
-                continue
-            if name in UNORDERED and _is_list(value) and _is_list(remote.get(name)):
-                if sorted(value) != sorted(remote[name]):
-                    yield inside
-            else:
-                yield from _differences(value, remote.get(name), inside)
-    elif _is_list(own) and _is_list(remote) and len(own) == len(remote):
-        for position, (own_item, remote_item) in enumerate(zip(own, remote, strict=True)):
-            yield from _differences(own_item, remote_item, f"{path}[{position}]")
-    elif own != remote and not (_is_empty(own) and _is_empty(remote)):
-        yield path
+            yield from self._of_values(value, remote.get(name), f"{path}.{name}" if path else name)
+
+    def _of_values(self, own: Any, remote: Any, path: str) -> Iterator[str]:
+        field = _POSITION.sub("", path)
+        own, remote = (normal_form(self.kind, field, value) for value in (own, remote))
+        if isinstance(own, dict) and isinstance(remote, dict):
+            yield from self.of_fields(own, remote, path)
+        elif isinstance(own, dict) and remote is None:
+            yield from [path] if any(self.of_fields(own, {}, path)) else ()
+        elif _are_objects(own) and _are_objects(remote) and len(own) == len(remote):
+            for position, (own_item, remote_item) in enumerate(zip(own, remote, strict=True)):
+                yield from self._of_values(own_item, remote_item, f"{path}[{position}]")
+        elif own != remote:
+            yield path
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_empty(value: Any) -> bool:
-    """Return True if the value has the same meaning as an omitted field."""
-    return value is None or value is False or value in ("", [], {})
+def _are_objects(value: Any) -> bool:
+    """Return True for a list of objects. Lists of texts are compared as a whole, because they may be sorted."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

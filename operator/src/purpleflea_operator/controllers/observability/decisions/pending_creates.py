@@ -16,6 +16,7 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
+from purpleflea_operator.datadog.client.models import RemoteObject
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
 
@@ -64,6 +65,19 @@ def discard_intent(registry: ObjectRegistry, waiting: frozenset[Reference]) -> N
 def is_pending(record: ObjectRecord) -> bool:
     """Return True if the object may be created, or may have been created without a response."""
     return record.state is ObjectState.CREATING and not record.id
+
+
+def known_record(
+    former: ObjectRecord | None, desired: DesiredObject, remote: RemoteObject
+) -> ObjectRecord:
+    """Return the record of a metric configuration that exists, although its create was about to be recorded.
+
+    `former` is the record before that. It proves that the operator created the configuration if it has the id of an
+    object that was not adopted, or the intent of a create. Otherwise another user created the configuration.
+    """
+    if former is None or not (former.id or is_pending(former)):
+        return ObjectRecord(kind=desired.kind, key=desired.key, state=ObjectState.WAITING)
+    return replace(former, id=remote.id)
 
 
 def with_since(record: ObjectRecord, now: datetime) -> ObjectRecord:

@@ -72,6 +72,10 @@ class ObjectRegistry:
     ) -> None:
         self._records = {record.reference: record for record in records}
         self.deployments = tuple(deployments)
+        self.silenced_until = ""
+        """End of the longest downtime that may exist; empty if none may exist."""
+        self.downtime_error = ""
+        """Reason for which Datadog refused the downtimes."""
 
     def __iter__(self) -> Iterator[ObjectRecord]:
         return iter(self._records.values())
@@ -106,9 +110,12 @@ class ObjectRegistry:
 def registry_from_status(status: Mapping[str, Any]) -> ObjectRegistry:
     """Return the registry that a status contains. Records that another client made unreadable are omitted."""
     records = (_record(item) for item in status.get("objects") or ())
-    return ObjectRegistry(
+    registry = ObjectRegistry(
         (record for record in records if record is not None), marks_from_status(status)
     )
+    registry.silenced_until = str(status.get("silencedUntil") or "")
+    registry.downtime_error = str(status.get("downtimeError") or "")
+    return registry
 
 
 def _record(item: Mapping[str, Any]) -> ObjectRecord | None:

@@ -10,7 +10,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
-from purpleflea_operator.api.observability_status import ObjectState, ObservabilityCondition
+from purpleflea_operator.api.observability_status import (
+    MAX_ERROR_LENGTH,
+    ObjectState,
+    ObservabilityCondition,
+)
 from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
@@ -92,8 +96,15 @@ def next_status(
         "conditions": conditions,
         "objects": registry.to_status(),
         **({"deployments": marks} if marks else {}),
+        **({"silencedUntil": registry.silenced_until} if registry.silenced_until else {}),
+        **_downtime_error(registry),
         **({"removalStartedAt": removal_started_at} if removal_started_at else {}),
     }
+
+
+def _downtime_error(registry: ObjectRegistry) -> dict[str, str]:
+    error = registry.downtime_error[:MAX_ERROR_LENGTH]
+    return {"downtimeError": error} if error else {}
 
 
 def _conditions(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator.parsing import Manifest, mapping
 
 ServiceKey = tuple[str, str]
-"""Env and service in lower case."""
+"""Env and service as Datadog stores them."""
 _IDLE, _BEHIND, _COMPLETE = "idle", "behind", "complete"
 UNIFIED_LABELS = (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
 
@@ -114,8 +115,8 @@ class RolloutIndex:
 
 
 def service_of(*, env: str, service: str) -> ServiceKey:
-    """Return the key of a service. Case is ignored, because Datadog converts tags to lower case."""
-    return env.lower(), service.lower()
+    """Return the key of a service, with both tags as Datadog stores them."""
+    return stored_value("env", env), stored_value("service", service)
 
 
 def _agents(entry: _Version) -> tuple[str, ...]:

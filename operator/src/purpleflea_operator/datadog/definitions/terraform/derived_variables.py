@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args, get_type_hints
 
+from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.api.observability import LowerTagValue, ObservabilitySpec
 from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, level_comparisons
@@ -22,8 +23,9 @@ from purpleflea_operator.datadog.definitions.parameters import (
 Check = tuple[str, str]
 """Condition and error message of a validation."""
 
-WINDOW = "^[1-9][0-9]{0,3}[mh]$"
-TAG_VALUE = "^[a-z][a-z0-9_./-]*$"
+WINDOW = "^[1-9][0-9]{0,2}[mh]$"
+TAG_VALUE = "^[a-z](_?[a-z0-9./-])*$"
+"""Tag values that Datadog stores unchanged; see `purpleflea_contract.tags.stored_tag`."""
 TIMEFRAMES: tuple[str, ...] = get_args(Objective.model_fields["timeframe"].annotation)
 QUOTED_TIMEFRAMES = ", ".join(f'"{timeframe}"' for timeframe in TIMEFRAMES)
 CHECKS: dict[str, tuple[Check, ...]] = {
@@ -53,8 +55,14 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 NOTES = {
     "notifications": "Each list has handles of Datadog, such as @slack-alerts.",
     "log_index": "The attribute others lists the other indexes of the organization in their sequence.",
+    "features": (
+        "The attribute metrics is disabled until you enable it, because Datadog configures only metrics that have"
+        " reported; without it, a first apply succeeds in a new organization."
+    ),
 }
 """Descriptions of what only the Terraform variable has."""
+FIRST_APPLY_FAILS = Feature.METRICS
+"""Feature that Datadog refuses until the agents have reported. The operator waits for the metrics; Terraform cannot."""
 FIRST = ("critical", "warning", "critical_recovery", "warning_recovery")
 """First attributes of thresholds in variables.tf."""
 
@@ -124,7 +132,12 @@ def _default(name: str, parameters: Parameters) -> Any:
         case "notifications":
             return {field.name: getattr(value, field.name) for field in fields(value)}
         case "features":
-            return {feature.value: feature in value for feature in Feature}
+            # The provider has no resource for notebooks.
+            return {
+                feature.value: feature in value and feature is not FIRST_APPLY_FAILS
+                for feature in Feature
+                if feature is not Feature.NOTEBOOK
+            }
         case _:
             return value
 
@@ -164,7 +177,8 @@ def _checks(name: str, default: Any) -> Iterator[Check]:
     if get_type_hints(ObservabilitySpec, include_extras=True).get(name) == LowerTagValue:
         yield (
             f'can(regex("{TAG_VALUE}", var.{name}))',
-            f"{name} must be a tag value in lower case that starts with a letter.",
+            f"{name} must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and"
+            " single underscores, with a letter at the beginning.",
         )
     yield from CHECKS.get(name, ())
 
@@ -174,6 +188,12 @@ def _threshold_checks(name: str, thresholds: type[MonitorThresholds]) -> Iterato
         f'can(regex("{WINDOW}", var.{name}.window))',
         f"{name}: window must be a number of minutes or hours, such as 5m.",
     )
+    if (bound := thresholds.bound()) is not None:
+        sign, limit = bound
+        yield (
+            f"var.{name}.critical {sign} {decimal_text(limit)}",
+            f"{name}: critical must be {sign} {decimal_text(limit)}, because otherwise the monitor can never alert.",
+        )
     levels = thresholds.level_names()
     conditions = [
         f"var.{name}.{level} {sign} var.{name}.{following}"
@@ -227,4 +247,4 @@ def _optional(value: Any) -> str:
             names = (item if isinstance(item, str) else item.handle for item in value)
             return "optional(list(string), [" + ", ".join(f'"{name}"' for name in names) + "])"
         case _:
-            return f"optional(number, {value:.15g})"
+            return f"optional(number, {decimal_text(value)})"

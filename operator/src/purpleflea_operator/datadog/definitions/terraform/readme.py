@@ -29,7 +29,7 @@ module "purpleflea" {{
   notifications = {{
     paging = ["@slack-trading-alerts", "@pagerduty-trading", "@incident-trading"]
   }}
-  features = {{ anomalies = true }}
+  features = {{ anomalies = true, metrics = true }} # metrics: see "Before you apply"
 }}
 
 output "monitors" {{
@@ -41,13 +41,17 @@ output "monitors" {{
 
 - The application key must have no scopes, because Datadog accepts log monitors (`escrow_failures`) only from such a
   key.
-- Datadog configures only metrics that have reported. In a new organization, apply with
-  `features = {{ metrics = false }}`, start the agents, then apply again without this setting. Until then the p95
-  monitors have no data.
+- Datadog configures only metrics that have reported (percentiles, and the tags that can be queried), and refuses others
+  with `400`. Therefore `features.metrics` is disabled by default, and the first apply succeeds before any agent runs.
+  Start the agents, then set `features = {{ metrics = true }}` and apply again. Until then the p95 monitors have no
+  data.
 - `features.log_index` is disabled by default, because it manages the sequence of *all* indexes of the organization. If
   you enable it, list the other indexes in their sequence in `log_index.others`. A log line enters the first index whose
   filter matches.
-- Datadog stores tag values in lower case, so write `env`, `service` and `currency` in lower case.
+- Datadog stores tag values in lower case and with single underscores, so write `env`, `service`, `team` and `currency`
+  in this form.
+- `log_index` keeps exclusion filters that you add in Datadog.
+- After an apply, a second plan is empty. The texts have the form in which the provider stores them.
 - Facets can be created only in the user interface; see `../facets.md`.
 - The weekly notebook is in `../notebook.json`, because the provider has no resource for it.
 

@@ -6,7 +6,8 @@ This module does not define objects; it only writes definitions in the form of t
 from collections.abc import Mapping
 from typing import Any
 
-from purpleflea_operator.datadog.definitions.hcl import Block, Call, Raw, expression
+from purpleflea_operator.api.thresholds import FULL_BUDGET
+from purpleflea_operator.datadog.definitions.hcl import Block, Call, Expression, Raw, expression
 from purpleflea_operator.datadog.definitions.objects import (
     ORGANIZATION_SCANNER,
     Body,
@@ -79,11 +80,29 @@ def _monitor(body: Body) -> list[Any]:
         items += _block("monitor_thresholds", *thresholds.items())
     if windows:
         items += _block("monitor_threshold_windows", *windows.items())
+    if body["type"] == "slo alert":
+        items += _burn_rate_check(body["options"]["thresholds"]["critical"])
     return items
 
 
+def _burn_rate_check(rate: Expression) -> list[Any]:
+    """Return the check of a burn rate. A variable cannot have it, because it compares two variables."""
+    variable = rate.text.removesuffix(".rate").removeprefix("var.")
+    precondition = Block(
+        "precondition",
+        (
+            ("condition", Raw(f"{rate.text} * (100 - var.objective.target) < {FULL_BUDGET}")),
+            (
+                "error_message",
+                f"{variable}: rate must be less than 100 / (100 - target), because otherwise it is never exceeded.",
+            ),
+        ),
+    )
+    return _block("lifecycle", precondition)
+
+
 def _slo(body: Body) -> list[Any]:
-    items = _present(body, "name", "type", "tags")
+    items = _present(body, "name", "description", "type", "tags")
     items += [None, *_present(body, "timeframe", "target_threshold", "warning_threshold")]
     items += _block("query", *body["query"].items())
     for threshold in body["thresholds"]:
@@ -92,7 +111,8 @@ def _slo(body: Body) -> list[Any]:
 
 
 def _dashboard(body: Body) -> list[Any]:
-    return [("dashboard", Call("jsonencode", body))]
+    # The provider compares the whole JSON with the response. Datadog adds these fields to a request without them.
+    return [("dashboard", Call("jsonencode", {**body, "notify_list": [], "tags": []}))]
 
 
 def _pipeline(body: Body) -> list[Any]:
@@ -108,7 +128,9 @@ def _pipeline(body: Body) -> list[Any]:
 def _index(body: Body) -> list[Any]:
     items = [("name", body["name"]), ("retention_days", body["num_retention_days"])]
     items.append(("daily_limit", body["daily_limit"]))
-    return items + _block("filter", *body["filter"].items())
+    items += _block("filter", *body["filter"].items())
+    # Exclusion filters that users add in Datadog are kept.
+    return items + _block("lifecycle", ("ignore_changes", Raw("[exclusion_filter]")))
 
 
 def _index_sequence(_: Body) -> list[Any]:
@@ -118,7 +140,7 @@ def _index_sequence(_: Body) -> list[Any]:
 
 def _scanner_group(body: Body) -> list[Any]:
     attributes = body["data"]["attributes"]
-    items = _present(attributes, "name", "is_enabled", "product_list")
+    items = _present(attributes, "name", "description", "is_enabled", "product_list")
     return items + _block("filter", *attributes["filter"].items())
 
 

@@ -4,6 +4,7 @@ Which of two agents holds an identity is decided in `duplicate_identities`.
 """
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import trading_mode
@@ -32,8 +33,9 @@ def duplicate_identity(observed: ObservedState) -> Finding:
     if not observed.conflicting_agent or observed.agent is None:
         return finding(kind, Reason.UNIQUE, "no other agent has these identities")
     datadog = observed.agent.spec.datadog
+    env, service = stored_value("env", datadog.env), stored_value("service", datadog.service)
     cause = (
-        f"{observed.conflicting_agent} has the same name, env {datadog.env} and service {datadog.service}, "
+        f"{observed.conflicting_agent} has the same name, env {env} and service {service}, "
         "so Datadog cannot distinguish the agents"
     )
     if not is_refused(observed):

@@ -1,0 +1,42 @@
+"""uvicorn with the limits and the exit of an agent, for an ASGI application."""
+
+import math
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from purpleflea_sdk import exit_deadline
+from purpleflea_sdk.http.asgi import Application
+from purpleflea_sdk.http.request_limits import MAX_CONNECTIONS, TimeoutProtocol
+from purpleflea_sdk.settings import Environment
+
+
+class Server(uvicorn.Server):
+    """uvicorn with an exit deadline that starts at the signal, and an agent that sends no order after it."""
+
+    def __init__(
+        self, app: Application, environment: Environment, *, at_exit: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=environment.http_host,
+                port=environment.http_port,
+                loop="asyncio",  # the only event loop in the image
+                log_config=None,
+                access_log=False,
+                http=TimeoutProtocol,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
+            )
+        )
+        self._exit_timeout_s = environment.exit_timeout_s
+        self._at_exit = at_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the exit at once, because uvicorn may wait for open requests before it stops the agent."""
+        if not self.should_exit:
+            exit_deadline.exit_within(self._exit_timeout_s)
+            self._at_exit()
+        super().handle_exit(sig, frame)
