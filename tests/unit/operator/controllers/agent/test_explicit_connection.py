@@ -197,7 +197,9 @@ def test_telemetry_is_ready_if_no_agent_drops_it():
     pods = [pod(a_pod("momentum-0"))]
     state = observed(ENDPOINT, pods=pods)
     ready = telemetry_ready(state)
-    assert ready.reason in ("Connected", "WaitingForAgents")
+    assert (ready.status, ready.reason) == ("True", "Connected")
+    starting = observed(ENDPOINT, pods=pods, telemetry_delivery={pods[0].uid: Delivery.PENDING})
+    assert telemetry_ready(starting).reason == "WaitingForAgents"
     lost = telemetry_ready(
         observed(ENDPOINT, pods=pods, telemetry_delivery={pods[0].uid: Delivery.DROPPING})
     )
