@@ -109,7 +109,9 @@ def a_datadog_daemon_set(
     def port(number: int) -> dict[str, int]:
         return {"containerPort": number, **({"hostPort": number} if host_ports else {})}
 
-    env = {} if logs is None else {"DD_LOGS_ENABLED": logs}
+    env = {"DD_DOGSTATSD_NON_LOCAL_TRAFFIC": "true"}
+    if logs is not None:
+        env["DD_LOGS_ENABLED"] = logs
     containers = [
         a_container("agent", image, ports={"dogstatsdport": port(dogstatsd_port)}, env=env)
     ]

@@ -137,7 +137,11 @@ def datadog_operator(
         "image": image,
         "ports": [dogstatsd, traces] if single and apm else [dogstatsd],
         "env": [
-            *variables(DD_DOGSTATSD_SOCKET=f"{RUN}/dsd.socket", DD_APM_ENABLED=str(apm).lower()),
+            *variables(
+                DD_DOGSTATSD_SOCKET=f"{RUN}/dsd.socket",
+                DD_DOGSTATSD_NON_LOCAL_TRAFFIC="true",
+                DD_APM_ENABLED=str(apm).lower(),
+            ),
             *(variables(DD_APM_RECEIVER_SOCKET=f"{RUN}/apm.socket") if single else []),
             *env,
         ],

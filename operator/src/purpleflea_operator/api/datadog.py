@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from purpleflea_contract.settings import SpecModel
-from purpleflea_operator.api.types import TagKey, TagValue
+from purpleflea_operator.api.types import TagKey, TagValue, rule, rules
 
 
 class Apm(SpecModel):
@@ -62,6 +62,20 @@ class OpenMetrics(SpecModel):
     """Names of the metrics to read, as regular expressions (1 to 64; by default all)."""
 
 
+class Endpoint(SpecModel):
+    """Address of a Datadog agent that the operator does not detect."""
+
+    host: (
+        Annotated[str, Field(pattern="^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)] | None
+    ) = None
+    """Name or IPv4 address, such as datadog.monitoring.svc.cluster.local. It is required for connection Endpoint. With
+    connection Sidecar it must not be set, because that agent is at 127.0.0.1."""
+    dogstatsd_port: Annotated[int, Field(ge=1, le=65535)] = 8125
+    """UDP port for metrics (1 to 65535, default 8125)."""
+    apm_port: Annotated[int, Field(ge=1, le=65535)] = 8126
+    """TCP port for traces (1 to 65535, default 8126)."""
+
+
 class Datadog(SpecModel):
     """Telemetry of the agents in Datadog."""
 
@@ -76,12 +90,19 @@ class Datadog(SpecModel):
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=16)] = {}
     """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16). Tags that the operator, the
     agent or the node agent sets, in any spelling, are ignored and reported."""
-    connection: Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"] = "Auto"
+    connection: Literal[
+        "Auto", "HostIP", "Service", "Socket", "CSI", "Sidecar", "Endpoint", "Disabled"
+    ] = "Auto"
     """Connection of the agents to the Datadog node agent (default Auto). HostIP: a port of the node. Service: the
     node-local Service. Socket: UNIX sockets in a folder of the node, which Pod Security levels baseline and restricted
     forbid. CSI: the sockets through Datadog's CSI driver, which every level allows. Auto: the first of these that the
-    installation offers; agents keep it as long as it is offered. Disabled: the agents send no telemetry. If the
-    connection is not available, the condition TelemetryReady reports the reason."""
+    installation offers; agents keep it as long as it is offered. Sidecar: a Datadog agent in the same pod. Endpoint:
+    the address in endpoint. For these two the operator detects nothing, and variables in pod.env such as DD_AGENT_HOST
+    take precedence. Disabled: the agents send no telemetry. If the connection is not available, the condition
+    TelemetryReady reports the reason."""
+    endpoint: Endpoint | None = None
+    """Address for connection Endpoint, or ports for connection Sidecar. If it is not set, the ports are 8125 and
+    8126."""
     apm: Apm = Apm()
     """Traces and profiles of the agents."""
     logs: Logs = Logs()
@@ -112,3 +133,17 @@ class Datadog(SpecModel):
     budget_policy: Literal["Warn", "Enforce"] = "Warn"
     """Action if the estimate exceeds customMetricsBudget (default Warn). Warn reports it in the condition WithinBudget.
     Enforce also rejects the change of the spec or the scaling."""
+
+    model_config = rules(
+        rule(
+            "!has(self.connection) || self.connection != 'Endpoint' || (has(self.endpoint) && has(self.endpoint.host))",
+            "connection Endpoint needs endpoint.host; set the name of the Datadog agent",
+            fieldPath=".endpoint",
+        ),
+        rule(
+            "!has(self.endpoint) || (has(self.connection) && (self.connection == 'Endpoint' || "
+            "(self.connection == 'Sidecar' && !has(self.endpoint.host))))",
+            "endpoint needs connection Endpoint, or connection Sidecar without endpoint.host; correct the connection",
+            fieldPath=".endpoint",
+        ),
+    )

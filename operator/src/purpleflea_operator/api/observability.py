@@ -104,7 +104,9 @@ class ObservabilitySpec(DocumentedModel):
         "datadoghq.eu",
         "ap1.datadoghq.com",
         "ap2.datadoghq.com",
+        "uk1.datadoghq.com",
         "ddog-gov.com",
+        "us2.ddog-gov.com",
     ] = "datadoghq.com"
     """Datadog site of the organization. It cannot be changed, because objects at the former site would be left
     behind."""

@@ -149,6 +149,7 @@ class Reason(StrEnum):
     UNREACHABLE = "Unreachable"
     KEYS_INVALID = "KeysInvalid"
     OWNER_EXISTS = "OwnerExists"
+    EXPLICIT = "Explicit"
     DELETING = "Deleting"
     AS_EXPECTED = "AsExpected"
 

@@ -138,7 +138,12 @@ def receivers(connection: Connection) -> list[MutableManifest]:
     match connection.mode:
         case ConnectionMode.NONE:
             return [tracer_off]
-        case ConnectionMode.HOST_IP | ConnectionMode.SERVICE:
+        case (
+            ConnectionMode.HOST_IP
+            | ConnectionMode.SERVICE
+            | ConnectionMode.SIDECAR
+            | ConnectionMode.ENDPOINT
+        ):
             addresses = _ports(connection)
         case ConnectionMode.SOCKET | ConnectionMode.CSI:
             addresses = _sockets(connection)

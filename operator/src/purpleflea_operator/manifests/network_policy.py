@@ -51,7 +51,8 @@ def network_policy(agent: Agent, defaults: Defaults, connection: Connection) -> 
 
 
 def _to_node_agent(connection: Connection) -> list[MutableManifest]:
-    if connection.mode is ConnectionMode.NONE:
+    # A Datadog agent in the same pod needs no rule.
+    if connection.mode in (ConnectionMode.NONE, ConnectionMode.SIDECAR):
         return []
     receivers: list[tuple[str, int]] = []
     if connection.dogstatsd_port:

@@ -120,7 +120,13 @@ def _container(
 ) -> MutableManifest:
     resources = agent.spec.pod.resources
     policy = agent.spec.image.pull_policy if agent.spec.image else defaults.image_pull_policy
-    variables = [*_environment(agent), *datadog_env.environment(agent, connection)]
+    own = {item.name for item in overrides.env}
+    variables = [
+        item
+        for item in (*_environment(agent), *datadog_env.environment(agent, connection))
+        # Only with an explicit connection may a user set a variable that the operator renders.
+        if item["name"] not in own
+    ]
     container: MutableManifest = {
         "name": kubernetes.CONTAINER,
         "image": image_of(agent, defaults),
@@ -128,7 +134,7 @@ def _container(
         "ports": [{"name": "http", "containerPort": env.HTTP_PORT, "protocol": "TCP"}],
         "env": [
             *variables,
-            *_protection(agent, variables),
+            *_protection(agent, own | {item["name"] for item in variables}),
             *as_manifests(overrides.env),
         ],
         "resources": {"requests": dict(resources.requests), "limits": dict(resources.limits)},
@@ -174,14 +180,13 @@ def _environment(agent: Agent) -> list[MutableManifest]:
     return variables
 
 
-def _protection(agent: Agent, rendered: list[MutableManifest]) -> list[MutableManifest]:
-    """Return the reserved variables that are not rendered, each with the value that has no effect, if there is envFrom.
+def _protection(agent: Agent, names: set[str]) -> list[MutableManifest]:
+    """Return the reserved variables besides `names`, each with the value without an effect, if there is envFrom.
 
     A Secret or ConfigMap of envFrom can contain any name, but a variable of `env` takes precedence.
     """
     if not agent.spec.pod.env_from:
         return []
-    names = {item["name"] for item in rendered}
     # The API server does not store an empty value, so it would be reported as drift.
     return [
         {"name": name, "value": value} if value else {"name": name}

@@ -17,7 +17,11 @@ import orjson
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator import parsing
-from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
+from purpleflea_operator.datadog.detection.connection import (
+    LOOPBACK,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
 from purpleflea_operator.parsing import Manifest, mapping, mappings, text
@@ -104,8 +108,10 @@ def _by_port(variables: Variables, traces_enabled: bool) -> Connection | None:
     if metrics is None or (configured and traces is None) or not is_valid:
         # The operator did not write these variables, so they do not show the connection.
         return None
+    is_sidecar = host.get("value") == LOOPBACK
+    by_name = ConnectionMode.SIDECAR if is_sidecar else ConnectionMode.SERVICE
     return Connection(
-        mode=ConnectionMode.SERVICE if "value" in host else ConnectionMode.HOST_IP,
+        mode=by_name if "value" in host else ConnectionMode.HOST_IP,
         host=host.get("value", ""),
         dogstatsd_port=metrics,
         apm_port=traces,

@@ -20,9 +20,12 @@ RESOURCES = {
 def init_containers(
     agent: Agent, defaults: Defaults, connection: Connection
 ) -> list[MutableManifest]:
-    """Return the init container if whenMissing is Hold and Datadog is not disabled, else an empty list."""
+    """Return the init container if whenMissing is Hold and Datadog is not disabled, else an empty list.
+
+    A Datadog agent in the same pod may start only after all init containers, so it is not waited for.
+    """
     datadog = agent.spec.datadog
-    if datadog.when_missing != "Hold" or datadog.connection == "Disabled":
+    if datadog.when_missing != "Hold" or datadog.connection in ("Disabled", "Sidecar"):
         return []
     return [
         {

@@ -71,6 +71,14 @@ RESERVED_VARIABLES: Mapping[str, str] = {
     **env.ALIASES,
 }
 """Names that only the operator sets, each with the value that has the same effect as no variable."""
+ADDRESS_VARIABLES = frozenset(
+    {
+        *(env.DD_AGENT_HOST, env.DD_DOGSTATSD_PORT, env.DD_DOGSTATSD_URL),
+        *(env.DD_TRACE_AGENT_URL, env.DD_TRACE_AGENT_PORT, env.DD_TRACE_ENABLED),
+        *("DD_AGENT_PORT", "DD_DOGSTATSD_HOST", "DD_TRACE_AGENT_HOSTNAME"),
+    }
+)
+"""Variables of users that take precedence with connection Sidecar or Endpoint, because the operator detects nothing."""
 RESERVED_PREFIX = "PURPLEFLEA_"
 """Prefix of the agent's own variables, also of variables of later versions."""
 
@@ -97,6 +105,12 @@ def user_overrides(agent: Agent) -> UserOverrides:
         is_datadog = bool(rendered) and key in RESERVED_DATADOG_ANNOTATIONS
         return key in rendered or is_datadog or _is_reserved_annotation(key)
 
+    is_explicit = agent.spec.datadog.connection in ("Sidecar", "Endpoint")
+
+    def is_reserved_variable(name: str) -> bool:
+        is_address = is_explicit and name in ADDRESS_VARIABLES
+        return not is_address and _is_reserved_variable(name)
+
     ignored = (
         *(f"spec.datadog.tags[{key}]" for key in user_tags.ignored(agent)),
         *_reserved_fields("labels", pod.labels, _is_reserved_label),
@@ -106,7 +120,7 @@ def user_overrides(agent: Agent) -> UserOverrides:
             for key, reason in unused.items()
             if not is_reserved_annotation(key)
         ),
-        *_reserved_fields("env", (item.name for item in pod.env), _is_reserved_variable),
+        *_reserved_fields("env", (item.name for item in pod.env), is_reserved_variable),
         *_reserved_fields("volumes", (item.name for item in pod.volumes), _is_reserved_volume),
         *_reserved_fields(
             "volumeMounts", (item.mount_path for item in pod.volume_mounts), _is_reserved_path
@@ -120,7 +134,7 @@ def user_overrides(agent: Agent) -> UserOverrides:
             for key, value in pod.annotations.items()
             if key not in unused and not is_reserved_annotation(key)
         },
-        env=[item for item in pod.env if not _is_reserved_variable(item.name)],
+        env=[item for item in pod.env if not is_reserved_variable(item.name)],
         volumes=[item for item in pod.volumes if not _is_reserved_volume(item.name)],
         mounts=[item for item in pod.volume_mounts if not _is_reserved_path(item.mount_path)],
         sidecars=[item for item in pod.sidecars if not _is_reserved_container(item.name)],

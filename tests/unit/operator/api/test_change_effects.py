@@ -4,7 +4,9 @@ import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.change_effects import MEANINGS, Effect, effect_of
+from purpleflea_operator.controllers.agent.decisions.connection_choice import best_connection
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
+from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support import spec_fields
@@ -24,7 +26,20 @@ OTHER_VALUES = {
 }
 
 
+class NoNodes:
+    """The view of a cluster without node agents."""
+
+    facts = NO_DATADOG
+
+    def pod_security(self, _namespace):
+        return PodSecurity.PRIVILEGED
+
+
 def rendered(spec, **changes):
+    has_endpoint = "endpoint" in spec.get("datadog", {})
+    if has_endpoint:
+        # The address has an effect only with this connection.
+        spec = {**spec, "datadog": {**spec["datadog"], "connection": "Endpoint"}}
     agent = Agent(
         namespace="trading",
         name="momentum",
@@ -33,7 +48,8 @@ def rendered(spec, **changes):
         spec=AgentSpec.model_validate(spec, extra="forbid"),
         **changes,
     )
-    return {item["kind"]: item for item in children(agent, Defaults(image="agent:1"), HOST_IP)}
+    connection = best_connection(agent, None, NoNodes()) if has_endpoint else HOST_IP
+    return {item["kind"]: item for item in children(agent, Defaults(image="agent:1"), connection)}
 
 
 def effect(before, after):

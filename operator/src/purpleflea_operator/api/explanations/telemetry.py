@@ -12,6 +12,12 @@ INSTALLED = (
         "and others.",
     ),
     explain(
+        Reason.EXPLICIT,
+        {ConditionType.DATADOG_INSTALLED: "True"},
+        Severity.NORMAL,
+        "`spec.datadog.connection` is `Sidecar` or `Endpoint`, so no node agent is needed.",
+    ),
+    explain(
         Reason.NOT_FOUND,
         {ConditionType.DATADOG_INSTALLED: "False"},
         Severity.WARNING,

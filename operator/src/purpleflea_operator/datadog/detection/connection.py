@@ -33,10 +33,20 @@ class ConnectionMode(StrEnum):
     SOCKET = "Socket"
     CSI = "CSI"
     NONE = "None"
+    SIDECAR = "Sidecar"
+    """A Datadog agent in the same pod. It is used only on request, as is the next one."""
+    ENDPOINT = "Endpoint"
+    """An address in the spec."""
+
+    @property
+    def is_explicit(self) -> bool:
+        """Return True if the connection does not depend on a detected node agent."""
+        return self in (ConnectionMode.SIDECAR, ConnectionMode.ENDPOINT)
 
 
 RequestedConnection = Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"]
-"""Values of spec.datadog.connection."""
+"""Values of spec.datadog.connection that depend on the detected node agents."""
+LOOPBACK = "127.0.0.1"
 
 
 class Refusal(StrEnum):
@@ -311,7 +321,7 @@ def _refusal(
     if has_socket and requested in ("Auto", "Socket") and security.allows_host_paths is False:
         return (
             Refusal.POD_SECURITY,
-            f"the namespace's Pod Security level {security} forbids the sockets' hostPath volume",
+            f"the namespace's Pod Security level {security} forbids the sockets' hostPath volume{_closed(agents)}",
         )
     if requested == "CSI" and facts.csi_driver is None:
         return (
@@ -325,7 +335,19 @@ def _refusal(
         )
     # With a registered driver, CSI is missing because the node agent has no socket for the driver to mount.
     missing = "Socket" if requested == "CSI" and facts.csi_driver else requested
-    return Refusal.NOT_OFFERED, _not_offered(missing, agents) + _invalid_values(agents)
+    closed = "" if missing == "Socket" else _closed(agents)
+    return Refusal.NOT_OFFERED, _not_offered(missing, agents) + closed + _invalid_values(agents)
+
+
+def _closed(agents: Iterable[NodeAgent]) -> str:
+    """Return the variables that close ports for metrics as a supplement to a message; empty if there are none."""
+    texts = [
+        f"{agent.namespace}/{agent.name} accepts no metrics from other pods until {variable.name} of its container "
+        f"{variable.container} is {variable.value}"
+        for agent in agents
+        if (variable := agent.dogstatsd.blocked_by) is not None
+    ]
+    return f"; {'; '.join(texts[:MAX_INVALID_VALUES])}" if texts else ""
 
 
 def _invalid_values(agents: Iterable[NodeAgent]) -> str:

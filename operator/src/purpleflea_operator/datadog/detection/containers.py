@@ -4,6 +4,7 @@ Values from Secrets, ConfigMaps and a mounted datadog.yaml are only known at run
 such a value is HIDDEN, and a switch with such a value is UNKNOWN.
 """
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
@@ -61,6 +62,21 @@ def is_overridden(container: Manifest, name: str) -> bool:
     return len([item for item in mappings(container.get("env")) if item.get("name") == name]) > 1
 
 
+def with_variables_of(container: Manifest, others: Iterable[Manifest]) -> Manifest:
+    """Return a container with the variables and mounts of `others`, which apply where its own do not.
+
+    DogStatsD can run in the container agent-data-plane, which reads its configuration from the container agent.
+    """
+    rest = [item for item in others if item is not container]
+    inherited: dict[str, list[Manifest]] = {"env": [], "envFrom": [], "volumeMounts": []}
+    for key in inherited:
+        parts = [mappings(item.get(key)) for item in (*rest, container)]
+        # The last variable applies. Of several mounts at a path, the first one applies.
+        ordered = parts if key == "env" else reversed(parts)
+        inherited[key] = [entry for part in ordered for entry in part]
+    return {**container, **inherited}
+
+
 def container_with_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """Return the container with the named port. DogStatsD can move to the container agent-data-plane."""
     for item in containers(daemon_set):
@@ -73,6 +89,27 @@ def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """Return the entry of the named port in the pod template."""
     ports = mappings((container_with_port(daemon_set, name) or {}).get("ports"))
     return next((item for item in ports if item.get("name") == name), None)
+
+
+ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+"""Values of hostIP with which a hostPort is open on all addresses of a node."""
+
+
+def _host_port(item: Manifest) -> int | None:
+    """Return the port of the node; None if it is open only on one address, such as loopback."""
+    is_open = text(item.get("hostIP")) in ANY_ADDRESS
+    return parsing.port(item.get("hostPort")) if is_open else None
+
+
+def named_port(daemon_set: Manifest, name: str) -> int | None:
+    """Return the number of a named port of any container; None if no container has it."""
+    item = declared_port(daemon_set, name)
+    return None if item is None else parsing.port(item.get("containerPort"))
+
+
+def has_protocol(item: Manifest, protocol: str) -> bool:
+    """Return True if a port has this protocol. The API server always sets one."""
+    return bool(item.get("protocol", protocol) == protocol)
 
 
 def port(
@@ -97,7 +134,7 @@ def port(
             host_port=listening, is_declared=listening == declared, container_port=listening
         )
     return (
-        ReceiverPort(host_port=parsing.port(item.get("hostPort")), container_port=listening)
+        ReceiverPort(host_port=_host_port(item), container_port=listening)
         if listening == declared
         else None
     )

@@ -133,7 +133,7 @@ def coverage(
     nodes: Iterable[str], facts: DatadogFacts, connection: Connection, view: NodeView
 ) -> Coverage:
     """Return which of the nodes have a node agent that receives the telemetry sent through the connection."""
-    if connection.mode is ConnectionMode.NONE:
+    if connection.mode is ConnectionMode.NONE or connection.mode.is_explicit:
         return ALL_COVERED
     if not view.is_visible:
         return NOT_VISIBLE

@@ -16,6 +16,8 @@ class Installer(StrEnum):
 
     HELM = "Helm"
     OPERATOR = "Operator"
+    MANIFEST = "Manifest"
+    """A DaemonSet of another origin, such as a plain manifest or a chart with another name."""
 
 
 class Switch(StrEnum):

@@ -35,6 +35,7 @@ Services = Mapping[ServiceId, Manifest]
 CHART = re.compile(r"^datadog-(\d[\w.+-]*)$")
 AGENT_CONTAINERS = ("agent", "unprivileged-single-agent")
 TRACE_CONTAINERS = ("trace-agent", "unprivileged-single-agent")
+METRICS_CONTAINERS = (*AGENT_CONTAINERS, "agent-data-plane")
 DOGSTATSD_PORT = "dogstatsdport"
 TRACE_PORT = "traceport"
 
@@ -44,10 +45,13 @@ class ReceiverNames:
     """Names of the port of a receiver, and of the variables that configure it."""
 
     port: str
+    protocol: str
     port_variable: str
     socket_variable: str
     non_local_variable: str
     """Variable that opens the receiver to other pods."""
+    unset: Switch
+    """State of that variable if it is not set. The image opens the receiver for traces, but not that for metrics."""
 
 
 DOGSTATSD = ReceiverNames(
@@ -55,13 +59,21 @@ DOGSTATSD = ReceiverNames(
     port_variable="DD_DOGSTATSD_PORT",
     socket_variable="DD_DOGSTATSD_SOCKET",
     non_local_variable="DD_DOGSTATSD_NON_LOCAL_TRAFFIC",
+    protocol="UDP",
+    unset=Switch.OFF,
 )
 APM = ReceiverNames(
     port=TRACE_PORT,
     port_variable="DD_APM_RECEIVER_PORT",
     socket_variable="DD_APM_RECEIVER_SOCKET",
     non_local_variable="DD_APM_NON_LOCAL_TRAFFIC",
+    protocol="TCP",
+    unset=Switch.ON,
 )
+DATADOG_VARIABLES = frozenset(
+    {"DD_API_KEY", "DD_KUBERNETES_KUBELET_HOST", "DD_KUBERNETES_KUBELET_NODENAME"}
+)
+"""Variables that every installation of the node agent sets."""
 LOGS_VARIABLE = "DD_LOGS_ENABLED"
 LABEL_DATADOG_AGENT = "agent.datadoghq.com/name"
 """Label with the name of the DatadogAgent that a DaemonSet belongs to."""
@@ -144,7 +156,15 @@ def installer_of(daemon_set: Manifest) -> Installer | None:
         labels.get("app.kubernetes.io/component"),
         labels.get("agent.datadoghq.com/component"),
     )
-    return Installer.HELM if is_chart and is_agent and _has_agent_image(daemon_set) else None
+    if not is_agent or not _runs_datadog(daemon_set):
+        return None
+    if is_chart:
+        return Installer.HELM
+    # Without the label on its pods, the operator could not see them on the nodes.
+    template = mapping(mapping(daemon_set.get("spec")).get("template"))
+    pod_labels = mapping(mapping(template.get("metadata")).get("labels"))
+    is_visible = pod_labels.get("app.kubernetes.io/component") == "agent"
+    return Installer.MANIFEST if is_visible and _has_api_key(daemon_set) else None
 
 
 def service_of(daemon_set: Manifest) -> ServiceId:
@@ -159,7 +179,7 @@ def service_of(daemon_set: Manifest) -> ServiceId:
         case Installer.OPERATOR:
             datadog_agent = parsing.name(_labels(daemon_set).get(LABEL_DATADOG_AGENT))
             return namespace, f"{datadog_agent}-agent" if datadog_agent else own_name
-        case Installer.HELM | None:
+        case Installer.HELM | Installer.MANIFEST | None:
             return namespace, own_name
         case _:
             assert_never(installer)
@@ -192,7 +212,7 @@ def _node_agent(daemon_set: Manifest, installer: Installer, services: Services) 
         apm=_apm(daemon_set),
         logs=logs,
         logs_blocked_by=_logs_blocked_by(main, logs),
-        service=_local_service(service),
+        service=_local_service(daemon_set, service),
         placement=daemon_set_placement(daemon_set),
         is_ready=_is_ready(metadata, status),
         invalid_values=_invalid_values(daemon_set, service),
@@ -226,9 +246,27 @@ def _release(metadata: Manifest) -> str:
     return annotated or labelled or str(metadata["name"])
 
 
-def _has_agent_image(daemon_set: Manifest) -> bool:
-    main = containers.first_container(daemon_set, *AGENT_CONTAINERS)
-    return containers.image_path(main)[0] == "agent"
+def _has_api_key(daemon_set: Manifest) -> bool:
+    main = containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
+    return any(item.get("name") == "DD_API_KEY" for item in mappings(main.get("env")))
+
+
+def _runs_datadog(daemon_set: Manifest) -> bool:
+    """Return True if the first container runs Datadog's agent.
+
+    Users rename its image when they mirror it, but neither the command of the chart nor the names of Datadog's
+    variables and ports.
+    """
+    main = containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
+    command = main.get("command")
+    names = {text(item.get("name")) for item in mappings(main.get("env"))}
+    ports = {text(item.get("name")) for item in mappings(main.get("ports"))}
+    return (
+        containers.image_path(main)[0] == "agent"
+        or (isinstance(command, list) and command[:2] == ["agent", "run"])
+        or (DOGSTATSD_PORT in ports and any(name.startswith("DD_") for name in names))
+        or not names.isdisjoint(DATADOG_VARIABLES)
+    )
 
 
 def _dogstatsd(daemon_set: Manifest) -> TelemetryReceiver:
@@ -238,7 +276,15 @@ def _dogstatsd(daemon_set: Manifest) -> TelemetryReceiver:
     if state is Switch.OFF:
         # No installer sets this variable.
         return TelemetryReceiver(blocked_by=_variable(container, "DD_USE_DOGSTATSD"))
-    return _receiver(daemon_set, container, state, names=DOGSTATSD)
+    receiving = containers.with_variables_of(container, _dogstatsd_containers(daemon_set))
+    return _receiver(daemon_set, receiving, state, names=DOGSTATSD)
+
+
+def _dogstatsd_containers(daemon_set: Manifest) -> list[Manifest]:
+    """Return the containers that can run DogStatsD. A variable in the last one has precedence."""
+    return [
+        item for item in containers.containers(daemon_set) if item["name"] in METRICS_CONTAINERS
+    ]
 
 
 def _apm(daemon_set: Manifest) -> TelemetryReceiver:
@@ -259,10 +305,12 @@ def _receiver(
     daemon_set: Manifest, container: Manifest, state: Switch, *, names: ReceiverNames
 ) -> TelemetryReceiver:
     is_closed = (
-        containers.switch(container, names.non_local_variable, unset=Switch.ON) is Switch.OFF
+        containers.switch(container, names.non_local_variable, unset=names.unset) is Switch.OFF
     )
     port = containers.port(daemon_set, container, names.port, names.port_variable)
     declared = containers.declared_port(daemon_set, names.port)
+    if declared is not None and not containers.has_protocol(declared, names.protocol):
+        port = None
     blocked_by: ContainerVariable | None
     if is_closed:
         blocked_by = _variable(container, names.non_local_variable)
@@ -290,20 +338,40 @@ def _variable(container: Manifest, name: str, *, value: str = "true") -> Contain
     return ContainerVariable(container=container["name"], name=name, value=value)
 
 
-def _local_service(service: Manifest | None) -> LocalService | None:
-    """Return the Service if its traffic stays on the node; metrics would else get the tags of other nodes."""
+def _local_service(daemon_set: Manifest, service: Manifest | None) -> LocalService | None:
+    """Return the Service if its traffic stays on the node; metrics would else get the tags of other nodes.
+
+    Its selector must select the pods of the DaemonSet.
+    """
     spec = mapping((service or {}).get("spec"))
     if service is None or spec.get("internalTrafficPolicy") != "Local":
         return None
-    ports = {text(item.get("name")): item.get("port") for item in mappings(spec.get("ports"))}
+    selected = mapping(spec.get("selector")).items()
+    template = mapping(mapping(daemon_set.get("spec")).get("template"))
+    labels = mapping(mapping(template.get("metadata")).get("labels"))
+    if labels and not all(labels.get(key) == value for key, value in selected):
+        return None
     name = parsing.name(mapping(service.get("metadata")).get("name"))
     if name is None:
         return None
     return LocalService(
         name=name,
-        dogstatsd_port=parsing.port(ports.get(DOGSTATSD_PORT)),
-        apm_port=parsing.port(ports.get(TRACE_PORT)),
+        dogstatsd_port=_service_port(daemon_set, service, DOGSTATSD),
+        apm_port=_service_port(daemon_set, service, APM),
     )
+
+
+def _service_port(daemon_set: Manifest, service: Manifest, names: ReceiverNames) -> int | None:
+    """Return the port of a Service that leads to the declared port of a receiver; None if there is none."""
+    declared = containers.named_port(daemon_set, names.port)
+    for item in mappings(mapping(service.get("spec")).get("ports")):
+        target = item.get("targetPort", item.get("port"))
+        if isinstance(target, str) and parsing.port(target) is None:
+            target = containers.named_port(daemon_set, target)
+        is_target = parsing.port(target) == declared
+        if declared is not None and is_target and containers.has_protocol(item, names.protocol):
+            return parsing.port(item.get("port"))
+    return None
 
 
 def _invalid_values(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:

@@ -86,6 +86,16 @@ def test_a_target_has_the_handle_that_datadog_expects(text, handle):
             "https://api.us5.datadoghq.com",
             "https://us5.datadoghq.com",
         ),
+        (
+            {"site": "uk1.datadoghq.com"},
+            "https://api.uk1.datadoghq.com",
+            "https://uk1.datadoghq.com",
+        ),
+        (
+            {"site": "us2.ddog-gov.com"},
+            "https://api.us2.ddog-gov.com",
+            "https://us2.ddog-gov.com",
+        ),
         ({"url": "https://dd.example.com/"}, "https://dd.example.com", "https://dd.example.com"),
     ],
 )

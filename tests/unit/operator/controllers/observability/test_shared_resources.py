@@ -4,6 +4,7 @@ from purpleflea_contract import metrics
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability.decisions.shared_resources import (
     SharedResources,
+    living_owners,
     shared_resources,
 )
 
@@ -73,3 +74,13 @@ def test_a_resource_without_a_status_created_nothing():
     fresh = another()
     del fresh["status"]
     assert shared_with(fresh).created == frozenset()
+
+
+def test_resources_of_adopt_from_that_exist_are_living_owners():
+    spec = ObservabilitySpec.model_validate(
+        {"keysSecretRef": {"name": "keys"}, "adoptFrom": ["uid-a", "uid-gone"]}
+    )
+    others = [
+        {"metadata": {"uid": uid, "namespace": "ns", "name": uid}} for uid in ("uid-a", "uid-b")
+    ]
+    assert living_owners(others, spec) == {"uid-a": "ns/uid-a"}

@@ -57,8 +57,224 @@ def test_similar_labels_do_not_make_a_node_agent(labels):
     assert facts_of(a_datadog_daemon_set(labels=labels)).node_agent is None
 
 
-def test_a_daemon_set_with_another_image_is_not_a_node_agent():
-    assert facts_of(helm(image="acme/forwarder:1")).node_agent is None
+MIRRORED = "registry.example.com/mirror/datadog-agent:7.60.0"
+
+
+def with_main(daemon_set, **changes):
+    """Return a DaemonSet with other fields of its first container."""
+    container_of(daemon_set).update(changes)
+    return daemon_set
+
+
+def test_a_daemon_set_that_runs_another_program_is_not_a_node_agent():
+    item = with_main(helm(image="acme/forwarder:1"), env=[], ports=[], command=["forward"])
+    assert facts_of(item).node_agent is None
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"env": [from_secret("DD_API_KEY")]},
+        {"env": variables(DD_KUBERNETES_KUBELET_HOST="x")},
+        {"command": ["agent", "run"]},
+        {"ports": [{"name": "dogstatsdport", "containerPort": 8125}], "env": variables(DD_X="1")},
+    ],
+)
+def test_a_mirrored_image_is_recognized_by_what_users_do_not_rename(kept):
+    item = with_main(helm(image=MIRRORED), **{"env": [], "ports": [], "command": None, **kept})
+    found = facts_of(item).node_agent
+    assert (found.installer, found.agent_version) == (Installer.HELM, "7.60.0")
+
+
+@pytest.mark.parametrize("command", ["agent run", ["agent"], [["agent", "run"]], 7])
+def test_a_command_of_another_form_is_no_evidence(command):
+    item = with_main(helm(image=MIRRORED), env=[], ports=[], command=command)
+    assert facts_of(item).node_agent is None
+
+
+def test_a_mirrored_image_offers_the_same_connection():
+    public, mirrored = (
+        selected_connection(facts_of(helm(image=image, **OPEN)), "Auto")
+        for image in ("gcr.io/datadoghq/agent:7.60.0", MIRRORED)
+    )
+    assert public == mirrored == HOST_IP
+
+
+def a_plain_manifest(**pod_labels):
+    item = helm(env=[from_secret("DD_API_KEY")], **OPEN)
+    item["metadata"]["labels"] = {"app.kubernetes.io/component": "agent", "app": "datadog"}
+    item["spec"]["template"]["metadata"] = {"labels": pod_labels}
+    return item
+
+
+def test_a_daemon_set_of_another_origin_is_used_if_its_pods_are_visible():
+    item = a_plain_manifest(**{"app.kubernetes.io/component": "agent"})
+    facts = facts_of(item)
+    assert facts.node_agent.installer is Installer.MANIFEST
+    assert selected_connection(facts, "Auto") == HOST_IP
+    assert service_of(item) == ("datadog", "datadog-agent")
+    # Its namespace decides, as for all others.
+    elsewhere = facts_of({**item, "metadata": {**item["metadata"], "namespace": "tenant"}})
+    assert (elsewhere.node_agent, len(elsewhere.untrusted)) == (None, 1)
+
+
+def test_a_daemon_set_of_another_origin_without_visible_pods_or_a_key_is_not_used():
+    assert facts_of(a_plain_manifest(app="datadog")).node_agent is None
+    without_key = a_plain_manifest(**{"app.kubernetes.io/component": "agent"})
+    container_of(without_key)["env"] = variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="true")
+    assert facts_of(without_key).node_agent is None
+
+
+def without(daemon_set, name, *numbers):
+    """Return a DaemonSet whose containers do not have a variable."""
+    for number in numbers or range(len(daemon_set["spec"]["template"]["spec"]["containers"])):
+        container = container_of(daemon_set, number)
+        container["env"] = [item for item in container["env"] if item["name"] != name]
+    return daemon_set
+
+
+OPEN_METRICS = "DD_DOGSTATSD_NON_LOCAL_TRAFFIC"
+
+
+@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("make", [helm, datadog_operator])
+def test_a_listener_on_loopback_is_not_used_and_named_with_its_variable(make, network):
+    options = {"host_ports": True} if make is datadog_operator else OPEN
+    item = without(make(**options), OPEN_METRICS)
+    item["spec"]["template"]["spec"]["hostNetwork"] = network
+    agent = facts_of(item).node_agent
+    assert agent.dogstatsd.port is None
+    assert (agent.dogstatsd.blocked_by.name, agent.dogstatsd.blocked_by.value) == (
+        OPEN_METRICS,
+        "true",
+    )
+    # Traces have the default of the image, and the socket is not affected.
+    assert agent.apm.port is not None
+    assert agent.dogstatsd.socket is not None
+    assert selected_connection(facts_of(item), "HostIP").refusal is Refusal.NOT_OFFERED
+    assert selected_connection(facts_of(item), "Auto").mode is ConnectionMode.SOCKET
+    restricted = Constraints(security=PodSecurity.RESTRICTED)
+    for requested, limits in (("HostIP", Constraints()), ("Auto", restricted)):
+        message = selected_connection(facts_of(item), requested, limits).refusal_message
+        assert f"until {OPEN_METRICS} of its container agent is true" in message
+
+
+@pytest.mark.parametrize("source", [from_secret(OPEN_METRICS), {"envFrom": [{"secretRef": {}}]}])
+def test_a_hidden_variable_is_not_off(source):
+    item = without(helm(**OPEN), OPEN_METRICS)
+    container = container_of(item)
+    if "name" in source:
+        container["env"].append(source)
+    else:
+        container.update(source)
+    assert facts_of(item).node_agent.dogstatsd.port is not None
+
+
+@pytest.mark.parametrize(
+    ("agent", "data_plane", "is_open"),
+    [
+        ("true", None, True),
+        (None, "true", True),
+        ("false", "true", True),
+        ("true", "false", False),
+        (None, None, False),
+    ],
+)
+def test_the_variables_of_the_data_plane_precede_those_of_the_agent(agent, data_plane, is_open):
+    item = without(helm(data_plane=True, apm=False, dogstatsd_host_port=True), OPEN_METRICS)
+    for number, value in enumerate((agent, data_plane)):
+        if value is not None:
+            container_of(item, number)["env"] += variables(**{OPEN_METRICS: value})
+    receiver = facts_of(item).node_agent.dogstatsd
+    assert (receiver.port is not None) is is_open
+
+
+def test_the_port_and_the_socket_of_the_data_plane_can_be_configured_at_the_agent():
+    item = helm(data_plane=True, dogstatsd_port=9125, dogstatsd_host_port=True)
+    for name in ("DD_DOGSTATSD_PORT", "DD_DOGSTATSD_SOCKET"):
+        without(item, name, 1)
+    container_of(item, 1)["volumeMounts"] = []
+    receiver = facts_of(item).node_agent.dogstatsd
+    assert receiver.port.host_port == 9125
+    assert receiver.socket == Socket(folder="/var/run/datadog", name="dsd.socket")
+
+
+def test_a_variable_of_another_container_does_not_open_the_listener():
+    item = without(helm(**OPEN), OPEN_METRICS)
+    container_of(item, 1)["env"] += variables(**{OPEN_METRICS: "true"})
+    assert facts_of(item).node_agent.dogstatsd.port is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "host_port"),
+    [
+        ({}, 8125),
+        ({"hostIP": ""}, 8125),
+        ({"hostIP": "0.0.0.0"}, 8125),
+        ({"hostIP": "::"}, 8125),
+        ({"hostIP": "127.0.0.1"}, None),
+        ({"hostIP": "10.0.0.7"}, None),
+        ({"hostIP": 7}, 8125),
+        ({"hostPort": 18125}, 18125),
+        ({"hostPort": 0}, None),
+        ({"hostPort": 70000}, None),
+    ],
+)
+def test_a_port_of_the_node_counts_if_it_is_open_on_all_addresses(changes, host_port):
+    item = helm(**OPEN)
+    container_of(item)["ports"][0].update(changes)
+    assert facts_of(item).node_agent.dogstatsd.port.host_port == host_port
+
+
+@pytest.mark.parametrize(("number", "protocol"), [(0, "TCP"), (1, "UDP"), (0, "SCTP")])
+def test_a_port_of_another_protocol_is_not_the_one_of_the_receiver(number, protocol):
+    item = helm(**OPEN)
+    container_of(item, number)["ports"][0]["protocol"] = protocol
+    agent = facts_of(item).node_agent
+    assert [agent.dogstatsd.port, agent.apm.port][number] is None
+
+
+def a_service_with(**port):
+    service = a_local_service()
+    service["spec"]["ports"] = [{"protocol": "UDP", "name": "dogstatsdport", "port": 8125, **port}]
+    return {("datadog", "datadog-agent"): service}
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ({}, 8125),
+        ({"targetPort": 8125}, 8125),
+        ({"targetPort": "dogstatsdport"}, 8125),
+        ({"targetPort": "8125"}, 8125),
+        ({"port": 9125, "targetPort": 8125}, 9125),
+        ({"port": 9125, "targetPort": "dogstatsdport"}, 9125),
+        ({"name": "metrics"}, 8125),
+        ({"targetPort": 8126}, None),
+        ({"targetPort": "traceport"}, None),
+        ({"targetPort": "unknown"}, None),
+        ({"port": 9125}, None),
+        ({"protocol": "TCP"}, None),
+        ({"port": 0, "targetPort": 8125}, None),
+    ],
+)
+def test_a_port_of_the_service_is_followed_to_the_port_of_the_receiver(port, expected):
+    found = facts_of(helm(), services=a_service_with(**port)).node_agent.service
+    assert found.dogstatsd_port == expected
+    connection = selected_connection(facts_of(helm(), services=a_service_with(**port)), "Service")
+    assert connection.dogstatsd_port == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "is_used"),
+    [({"app": "datadog-agent"}, True), ({}, True), ({"app": "other"}, False)],
+)
+def test_a_service_that_selects_other_pods_is_not_used(selector, is_used):
+    services = a_service_with()
+    services["datadog", "datadog-agent"]["spec"]["selector"] = selector
+    item = helm()
+    item["spec"]["template"]["metadata"] = {"labels": {"app": "datadog-agent"}}
+    assert (facts_of(item, services=services).node_agent.service is not None) is is_used
 
 
 def test_any_registry_and_a_digest_are_accepted():

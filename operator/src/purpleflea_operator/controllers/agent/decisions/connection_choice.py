@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum, auto
 
+from purpleflea_operator.api.datadog import Datadog, Endpoint
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.rollout import has_restarting_pods
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.agent.decisions.upgrade import is_user_change
 from purpleflea_operator.datadog.detection.connection import (
+    LOOPBACK,
     NO_CONNECTION,
     Connection,
+    ConnectionMode,
     Constraints,
     Refusal,
     selected_connection,
@@ -54,12 +57,30 @@ def best_connection(agent: Agent | None, current: Connection | None, nodes: Node
     if agent is None:
         return current or NO_CONNECTION
     wanted = agent.spec.datadog
-    constraints = Constraints(
-        security=nodes.pod_security(agent.namespace),
-        current=current,
-        waits_for_node_agent=wanted.when_missing == "Hold",
+    match wanted.connection:
+        case "Sidecar" | "Endpoint":
+            return _explicit(wanted)
+        case requested:
+            is_explicit = current is not None and current.mode.is_explicit
+            constraints = Constraints(
+                security=nodes.pod_security(agent.namespace),
+                current=None if is_explicit else current,
+                waits_for_node_agent=wanted.when_missing == "Hold",
+            )
+            return selected_connection(nodes.facts, requested, constraints)
+
+
+def _explicit(datadog: Datadog) -> Connection:
+    """Return the connection that the spec describes."""
+    endpoint = datadog.endpoint or Endpoint()
+    return Connection(
+        mode=ConnectionMode(datadog.connection),
+        host=LOOPBACK if datadog.connection == "Sidecar" else endpoint.host or "",
+        dogstatsd_port=endpoint.dogstatsd_port,
+        apm_port=endpoint.apm_port,
+        dogstatsd_container_port=endpoint.dogstatsd_port,
+        apm_container_port=endpoint.apm_port,
     )
-    return selected_connection(nodes.facts, wanted.connection, constraints)
 
 
 def slot_use(observed: ObservedState) -> SlotUse:

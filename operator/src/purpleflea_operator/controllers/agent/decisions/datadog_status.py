@@ -16,6 +16,12 @@ LISTED = 10
 def datadog_status(observed: ObservedState) -> dict[str, Any] | None:
     """Return status.datadog without empty fields; None if there is no node agent."""
     used = observed.connection
+    if used.mode.is_explicit:
+        return {
+            "connection": str(used.mode),
+            "dogstatsd": f"{used.host}:{used.dogstatsd_port}",
+            "apm": f"{used.host}:{used.apm_port}",
+        }
     receiving = [
         item.node_agent for item in receiving_node_agents(observed.datadog, used, observed.coverage)
     ]

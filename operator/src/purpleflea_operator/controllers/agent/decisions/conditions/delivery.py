@@ -111,7 +111,12 @@ def _unverified(observed: ObservedState) -> Finding | None:
     return _finding(Reason(before["reason"]), before["message"])
 
 
-def waiting(observed: ObservedState, _node_agent: NodeAgent) -> Finding | None:
+def is_dropping(observed: ObservedState, pod: AgentPod) -> bool:
+    """Return whether a pod reports that it drops telemetry."""
+    return observed.telemetry_delivery.get(pod.uid) == Delivery.DROPPING
+
+
+def waiting(observed: ObservedState, _node_agent: NodeAgent | None) -> Finding | None:
     """Report pods that start, or that have not answered the probe yet."""
     unproven = [*_pods(observed, Delivery.PENDING), *_pods(observed, Delivery.UNVERIFIED)]
     if progress(observed)[1] and not unproven:

@@ -60,6 +60,11 @@ class Remedy:
                     f"kubectl --namespace {agent.namespace} patch datadogagent {agent.release} "
                     f"--type=merge --patch '{patch}'"
                 )
+            case Installer.MANIFEST:
+                return (
+                    f"kubectl --namespace {agent.namespace} edit daemonset {agent.name} "
+                    f"(as Datadog's Helm chart does with {self.value})"
+                )
             case _:
                 assert_never(agent.installer)
 
@@ -159,6 +164,11 @@ def _set_variable(agent: NodeAgent, variable: ContainerVariable) -> str:
             return (
                 f"kubectl --namespace {agent.namespace} edit datadogagent {agent.release} "
                 f"(set {variable.name} to {variable.value})"
+            )
+        case Installer.MANIFEST:
+            return (
+                f"kubectl --namespace {agent.namespace} set env daemonset/{agent.name} "
+                f"--containers={variable.container} {variable.name}={variable.value}"
             )
         case _:
             assert_never(agent.installer)

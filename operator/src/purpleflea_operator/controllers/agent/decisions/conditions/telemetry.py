@@ -9,6 +9,7 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.conditions import remedies
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import (
+    is_dropping,
     losing_telemetry,
     not_injected,
     waiting,
@@ -42,6 +43,12 @@ def datadog_installed(observed: ObservedState) -> Finding:
             f"{remedies.GRANT}"
         )
         return finding(kind, Reason.NOT_VISIBLE, message)
+    if node_agent is None and observed.connection.mode.is_explicit:
+        message = (
+            f"spec.datadog.connection is {observed.connection.mode}, so no node agent is needed; "
+            "checks and logs are collected only if the Datadog agent of the spec does it"
+        )
+        return finding(kind, Reason.EXPLICIT, message)
     if node_agent is None:
         return _not_installed(observed)
     if not node_agent.is_for_linux:
@@ -116,6 +123,8 @@ def telemetry_ready(observed: ObservedState) -> Finding:
             "to connect them, set it to Auto"
         )
         return _telemetry(Reason.DISABLED, message)
+    if observed.connection.mode.is_explicit:
+        return _explicit(observed)
     serving = receiving_node_agents(observed.datadog, observed.connection, observed.coverage)
     if not serving or not serving[0].node_agent.is_for_linux:
         return _no_node_agent(observed)
@@ -130,6 +139,24 @@ def telemetry_ready(observed: ObservedState) -> Finding:
         f"{_ready(observed)} agents are connected to their node agent through {observed.connection.mode}: "
         f"{', '.join(accepted)}{hidden}"
     )
+    return _telemetry(Reason.CONNECTED, message)
+
+
+def _explicit(observed: ObservedState) -> Finding:
+    """Return TelemetryReady for an address of the spec. Only the agents show if it receives their telemetry."""
+    connection = observed.connection
+    names = [pod.name for pod in observed.pods if is_dropping(observed, pod)]
+    if names:
+        message = (
+            f"{join_limited(sorted(names), MAX_EXPLAINED)} drop telemetry (telemetry_dropped_by_signal in their "
+            f"/v1/status). Check that a Datadog agent listens at {connection.host}, for metrics on UDP port "
+            f"{connection.dogstatsd_port} and for traces on TCP port {connection.apm_port}"
+        )
+        return _telemetry(Reason.TELEMETRY_LOST, message)
+    problem = waiting(observed, None)
+    if problem is not None:
+        return problem
+    message = f"{_ready(observed)} agents send their telemetry through {connection.mode} to {connection.host}"
     return _telemetry(Reason.CONNECTED, message)
 
 
