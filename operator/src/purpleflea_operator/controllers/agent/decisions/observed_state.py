@@ -23,7 +23,6 @@ from purpleflea_operator.parsing import Manifest, mapping, mappings, text, times
 
 ChildId = tuple[str, str]
 """Kind and name of a child."""
-
 JOURNAL = volumes.STATE
 """Volume of the trade journal."""
 CONTROL_ANNOTATION = "purpleflea.com/mode"
@@ -31,7 +30,6 @@ CONTROL_ANNOTATION = "purpleflea.com/mode"
 enough. A pod without the annotation has read the file after its start."""
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
-
 UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")
 """Reasons of a waiting container that do not explain why it waits. Only Events do."""
 
@@ -167,17 +165,13 @@ class ObservedState:
     telemetry_delivery: Mapping[str, str] = field(default_factory=dict)
     """Results of the telemetry probe, by UID of the pod. Pods that deliver their telemetry are absent."""
     telemetry_condition: Manifest = field(default_factory=dict)
-    """The condition TelemetryReady in the status; empty if the status has none."""
-    not_ready: Mapping[str, str] = field(default_factory=dict)
-    """Reasons of started pods that are not ready, by UID; empty if an agent gives none. Pods that were not asked yet
-    are absent."""
     available_condition: Manifest = field(default_factory=dict)
-    """The condition WorkloadAvailable in the status; empty if the status has none."""
-    mismatches: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Markets whose reported position differs from the fills of the agent, by UID of the pod. Pods that have not
-    answered are absent."""
     positions_condition: Manifest = field(default_factory=dict)
-    """The condition PositionsConsistent in the status; empty if the status has none."""
+    """TelemetryReady, WorkloadAvailable and PositionsConsistent in the status; empty if there are none."""
+    not_ready: Mapping[str, str] = field(default_factory=dict)
+    """Reasons of started pods that are not ready, by UID of the pods that were asked; empty if one gives none."""
+    mismatches: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Markets whose reported position differs from the fills of the agent, by UID of the pods that answered."""
     failure: str = ""
     """Why a child could not be written; empty if all were written."""
     failure_reason: Reason = Reason.APPLY_FAILED
