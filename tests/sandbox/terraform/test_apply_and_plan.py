@@ -107,5 +107,5 @@ def test_exclusion_filters_of_users_are_kept(api, folder):
 
 def test_a_burn_rate_that_is_never_exceeded_is_refused(folder):
     folder.configure(fast_burn={"rate": 100})
-    with pytest.raises(AssertionError, match="it is never exceeded"):
+    with pytest.raises(AssertionError, match="Resource precondition failed"):
         folder.apply()
