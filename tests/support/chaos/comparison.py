@@ -67,14 +67,13 @@ def _compare_escrows(agent: ChaosAgent, books: Books, result: Result, now: float
 
 
 def _compare_profit(agent: ChaosAgent, books: Books, now: float) -> None:
-    """Compare the metric of the realized profit with the books; net of fees if the contract has them."""
-    is_net = hasattr(contract, "FEES")
+    """Compare the metric of the realized profit, net of fees, with the books."""
     if agent.process is None:
         return
     for market in MARKETS:
         booked = sum(
             (
-                order.realized_pnl_usd - (order.fee_usd if is_net else 0)
+                order.realized_pnl_usd - order.fee_usd
                 for order in books.orders(agent)
                 if order.request.market.name == market
             ),

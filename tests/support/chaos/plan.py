@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 MARKETS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -57,11 +56,6 @@ EXCHANGE_FAULTS: Mapping[str, dict[str, Any]] = {
     "429 with an unreadable Retry-After": {"kind": "rate_limit", "retry_after": "unreadable"},
     "price gap": {"kind": "price_gap", "market": GAP_MARKET, "ms": 90_000},
 }
-# Without a deadline of each call, a dripping answer stops the trading loop for hours.
-HAS_DEADLINES = find_spec("purpleflea_agent.exchange.bounded_http") is not None
-DEFAULT_FAULTS = tuple(
-    kind for kind in EXCHANGE_FAULTS if HAS_DEADLINES or kind != "dripping answer"
-)
 NETWORK_FAULTS = ("connection refused", "silent server", "delivered minutes later")
 EVENTS = (
     "kill",
@@ -91,7 +85,7 @@ class Plan:
     event_every_s: float = 40.0
     weather_s: float = 60.0
     """Time until other kinds of faults are installed."""
-    faults: tuple[str, ...] = DEFAULT_FAULTS
+    faults: tuple[str, ...] = tuple(EXCHANGE_FAULTS)
     network_faults: tuple[str, ...] = NETWORK_FAULTS
     events: tuple[str, ...] = EVENTS
     risk: Mapping[str, Any] = field(default_factory=lambda: RISK)

@@ -29,7 +29,6 @@ from purpleflea_agent.trading.missing_orders import MissingOrderTracker
 from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.position_discrepancies import PositionDiscrepancies
 from purpleflea_agent.trading.shutdown import Shutdown
-from purpleflea_contract import metrics as contract
 from purpleflea_sdk.control import ControlFile
 
 Patch = pytest.MonkeyPatch
@@ -87,10 +86,7 @@ def _resting_orders_stay(patch: Patch) -> None:
 
 
 def _fees_left_out(patch: Patch) -> None:
-    if hasattr(contract, "FEES"):
-        patch.setattr(Account, "fees_usd", {})
-    else:
-        patch.setattr(Account, "_record_positions", lambda _: None)
+    patch.setattr(Account, "fees_usd", {})
 
 
 def _any_price(patch: Patch) -> None:

@@ -10,33 +10,40 @@ FOUND = (
     (
         "a row of an order without `filled_size` was read as filled with size 0, so the fill was lost",
         "an order whose parts contradict each other is unknown and is looked up again",
+        "run",
     ),
     (
         "an answer about another market, side or size was booked as it was",
         "an answer must be about the order that was sent",
+        "review",
     ),
     (
         "an answer about an escrow with an unknown status or another amount was booked, and maxEscrowUsd was passed",
         "the status must be known, and the escrow must be the one that was sent",
+        "run",
     ),
     (
         "two equal rows of a position were added",
         "equal rows count once; rows with different sizes are unknown",
+        "review",
     ),
     (
         "a state that arrived late undid a partial fill",
         "a smaller fill than the known one is ignored",
+        "review",
     ),
     (
         "after a restart and a step of the wall clock, the limit of orders in a minute began at 0",
         "the journal keeps the times by the monotonic clock of the node",
+        "run",
     ),
     (
         "a dripping answer of candles stopped the trading loop for two hours",
         "one deadline for each call",
+        "run",
     ),
 )
-"""Defects that runs found, and the fixes."""
+"""Defects, their fixes, and whether a run or a review of the code found them."""
 
 
 def text(result: Result) -> str:
@@ -88,12 +95,12 @@ Violations: {len(result.violations)}
 
 ## Found and fixed
 
-| found | fixed |
-|---|---|
-{chr(10).join(f"| {defect} | {fix} |" for defect, fix in FOUND)}
+| defect | fix | found by a |
+|---|---|---|
+{chr(10).join(f"| {defect} | {fix} | {found_by} |" for defect, fix, found_by in FOUND)}
 
-`tests/faults/agent/test_chaos_checks.py` takes each of these fixes out once, and the run has to find it. The list names
-the error that is then in the agent:
+`tests/faults/agent/test_chaos_checks.py` puts each of these errors into the agent once, with its own plan, and the
+run has to find it:
 
 {chr(10).join(f"- {name}" for name in PLANTED)}
 """
