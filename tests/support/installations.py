@@ -4,6 +4,7 @@ Each function returns a plain manifest. The parameters are the values that a use
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
@@ -111,6 +112,15 @@ def helm(
     }
     status = (desired, desired if ready is None else ready, observed)
     return _daemon_set((namespace, name), labels, spec, annotations, (generation, *status))
+
+
+def plain(**options: Any) -> MutableManifest:
+    """Return a DaemonSet that neither the chart nor the Datadog Operator has created. It has the options of `helm`."""
+    item = helm(**{**options, "env": [*options.get("env", ()), from_secret("DD_API_KEY")]})
+    labels = {"app.kubernetes.io/component": "agent"}
+    item["metadata"]["labels"] = {**labels, "app": "datadog"}
+    item["spec"]["template"]["metadata"] = {"labels": labels}
+    return item
 
 
 def datadog_operator(

@@ -29,6 +29,7 @@ from support.installations import (
     datadog_operator,
     from_secret,
     helm,
+    plain,
     variables,
 )
 from support.observed_states import a_stateful_set, observed_state
@@ -312,6 +313,20 @@ CASES = (
         status={"dogstatsd": "Off"},
         telemetry="MetricsOff",
         says="kubectl --namespace datadog edit datadogagent datadog (set DD_USE_DOGSTATSD to true)",
+    ),
+    Case(
+        name="a plain DaemonSet, metrics off by its variable",
+        daemon_sets=(plain(logs=True, env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="kubectl --namespace datadog set env daemonset/datadog-agent --containers=agent DD_USE_DOGSTATSD=true",
+    ),
+    Case(
+        name="a plain DaemonSet without traces",
+        daemon_sets=(plain(logs=True, apm=False, dogstatsd_host_port=True),),
+        status={"apm": "Off"},
+        telemetry="ApmOff",
+        says="kubectl --namespace datadog edit daemonset datadog-agent (as Datadog's Helm chart does with",
     ),
     Case(
         name="logs from a Secret, which are unknown and not off",
