@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -19,7 +19,7 @@ from purpleflea_contract.settings import Endpoints
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 
-TIMEOUT = httpx.Timeout(0.3)
+TIMEOUT = httpx2.Timeout(0.3)
 NO_KEY = "there is no API key"
 TRADING, KEY = "spec.api.endpoints.trading", "spec.api.keySecretRef"
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ SHORTEST_PIPE = 4096
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
+SETTLE_S, SETTLE_LIMIT_S = 0.05, 1.0
+"""The output is read once no line was added for this long, and at the latest after the limit."""
 TRADING = {"interval": "1s", "orderSize": "0.01", "signalThreshold": "0"}
 
 
@@ -171,9 +174,19 @@ class AgentProcess:
         return self._client
 
     def lines(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        """Return all log lines, or the lines of one event."""
+        """Return all log lines, or the lines of one event.
+
+        A thread of the process writes them, so the last one can follow the response of the request that caused it.
+        """
+        self._settle()
         parsed = [json.loads(line) for line in tuple(self.stdout)]
         return [line for line in parsed if event_type in (None, line.get("event_type"))]
+
+    def _settle(self) -> None:
+        seen, deadline = -1, time.monotonic() + SETTLE_LIMIT_S
+        while seen != len(self.stdout) and time.monotonic() < deadline:
+            seen = len(self.stdout)
+            time.sleep(SETTLE_S)
 
     def wait_for_line(self, event_type: str, timeout_s: float = START_TIMEOUT_S) -> dict[str, Any]:
         """Wait for the first log line of an event and return it."""

@@ -10,7 +10,7 @@ from ddtrace.trace import tracer
 
 from purpleflea_sdk.telemetry.dogstatsd import Emitter
 from support.agent_parts import Clock, Parts, running_parts
-from support.agent_process import AgentFolder
+from support.agent_process import TRADING, AgentFolder
 from support.paper_exchange import PaperExchange
 from support.receivers.dogstatsd import DogStatsdSink
 
@@ -40,9 +40,16 @@ def exchange() -> Iterator[PaperExchange]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, exchange: PaperExchange) -> AgentFolder:
+def trading() -> dict[str, str]:
+    """The settings of the trading, which a module may replace."""
+    return TRADING
+
+
+@pytest.fixture
+def folder(tmp_path: Path, exchange: PaperExchange, trading: dict[str, str]) -> AgentFolder:
     """The mounts of an agent that trades three markets every second with any signal."""
-    return AgentFolder(tmp_path / "agent", exchange.endpoints, risk=GENEROUS, markets=MARKETS)
+    more = {"risk": GENEROUS, "markets": MARKETS, "trading": trading}
+    return AgentFolder(tmp_path / "agent", exchange.endpoints, **more)
 
 
 @pytest.fixture

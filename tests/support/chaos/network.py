@@ -9,12 +9,10 @@ import contextvars
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 from starlette.types import ASGIApp, Message, Scope
 
-from purpleflea_agent.exchange.seed import client as seed_client
 from purpleflea_sandbox.exchange.api.fault_injection import TRANSPORT
-
-httpx: Any = seed_client.httpx  # type: ignore[attr-defined] # the library that the agent uses
 
 RESET: Message = {"type": "reset"}
 ENDED: Message = {"type": "ended"}
@@ -73,14 +71,14 @@ class Connection:
                 message = await self.messages.get()
         except TimeoutError:
             self.gone.set()
-            raise httpx.ReadTimeout("no data in time") from None
+            raise httpx2.ReadTimeout("no data in time") from None
         if message in (RESET, ENDED):
             self.gone.set()
-            raise httpx.ReadError("connection reset")
+            raise httpx2.ReadError("connection reset")
         return message
 
 
-class Body(httpx.AsyncByteStream):  # type: ignore[misc]
+class Body(httpx2.AsyncByteStream):
     """The body of an answer as it arrives."""
 
     def __init__(self, connection: Connection, timeout_s: float | None) -> None:
@@ -126,6 +124,6 @@ def server_task(work: Any, name: str) -> "asyncio.Task[None]":
 async def answer(connection: Connection, timeout_s: float | None) -> Any:
     """Wait for the beginning of the answer."""
     start = await connection.next(timeout_s)
-    return httpx.Response(
+    return httpx2.Response(
         start["status"], headers=start["headers"], stream=Body(connection, timeout_s)
     )

@@ -14,14 +14,15 @@ from dataclasses import replace
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import httpx2
 from ddtrace.trace import tracer
 
 from purpleflea_agent.journal import JournalError, journal
 from purpleflea_contract.metrics import Metric
 from purpleflea_sdk.telemetry import metrics
 from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value
-from support.chaos.network import httpx
 from support.chaos.plan import Plan
 from support.chaos.process import current, disk_of_process, new_task
 from support.chaos.result import Result
@@ -72,11 +73,8 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
     loop = VirtualLoop()
     unexpected, root = _Unexpected(), logging.getLogger()
     level, handlers = root.level, root.handlers[:]
-    handle, make_key, emitter = (
-        httpx.AsyncHTTPTransport.handle_async_request,
-        uuid.uuid4,
-        metrics._emitter,
-    )
+    transport: Any = httpx2.AsyncHTTPTransport
+    handle, make_key, emitter = transport.handle_async_request, uuid.uuid4, metrics._emitter
     keys = plan.random("keys")
     make_context, executor = ssl.create_default_context, vars(journal)["ThreadPoolExecutor"]
     try:
@@ -90,12 +88,12 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
         loop.set_task_factory(new_task)
         uuid.uuid4 = lambda: uuid.UUID(int=keys.getrandbits(128), version=4)
         world = World(plan, loop, folder, progress)
-        httpx.AsyncHTTPTransport.handle_async_request = lambda _, request: world.request(request)
+        transport.handle_async_request = lambda _, request: world.request(request)
         metrics.install(_RoutedEmitter(None))
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(world.main())
     finally:
-        httpx.AsyncHTTPTransport.handle_async_request = handle
+        transport.handle_async_request = handle
         uuid.uuid4 = make_key
         ssl.create_default_context = make_context
         vars(journal)["ThreadPoolExecutor"] = executor

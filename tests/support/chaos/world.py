@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from purpleflea_sandbox.exchange.api.app import application
 from purpleflea_sandbox.exchange.api.fault_bodies import FaultBody, fault
 from purpleflea_sandbox.exchange.app_state import AppState
@@ -19,7 +21,7 @@ from support.chaos import network
 from support.chaos.books import OWNER, Books
 from support.chaos.comparison import compare, is_unfinished
 from support.chaos.driver import Driver
-from support.chaos.network import Connection, httpx, scope_of, server_task
+from support.chaos.network import Connection, scope_of, server_task
 from support.chaos.plan import Plan
 from support.chaos.process import KEY, ChaosAgent, Process, ProcessEnded, current
 from support.chaos.result import Result
@@ -107,7 +109,7 @@ class World:
         read_s = request.extensions["timeout"]["read"]
         if arrives_in_s is None:
             await asyncio.sleep(read_s)
-            raise httpx.ReadTimeout("no answer")
+            raise httpx2.ReadTimeout("no answer")
         connection = Connection()
         server_task(self._deliver(agent, request, body, connection, arrives_in_s), "request")
         process.step(f"after the send of the {kind}")
@@ -124,7 +126,7 @@ class World:
         if kind is not None:
             self.result.faults[kind] += 1
         if kind == "connection refused":
-            raise httpx.ConnectError("connection refused")
+            raise httpx2.ConnectError("connection refused")
         self._observe(agent, request, body)
         if kind == "silent server":
             return None
