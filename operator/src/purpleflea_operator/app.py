@@ -201,7 +201,9 @@ class _Operator:
             cluster, self._times, queue_agent=lambda key: lane.on_halts(key), scope=scope
         )
         self._stack.callback(halts.close)
-        lane = await self._create_control_lane(cache, restarts, halts)
+        lane = await self._create_control_lane(
+            cache, restarts, halts, on_pod_gone=lambda uid: informer.on_pod_gone(uid)
+        )
 
         def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
             halts.on_agent(kind, manifest)
@@ -301,7 +303,12 @@ class _Operator:
         return control.with_passes("workers", self._queue, passes, count=count)
 
     async def _create_control_lane(
-        self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController
+        self,
+        cache: ObjectCache,
+        restarts: RestartBudget,
+        halts: HaltController,
+        *,
+        on_pod_gone: Callable[[str], None],
     ) -> ControlLane:
         """Create the control lane with its own connections, so that it never waits behind other requests."""
         cluster = await self._connect_cluster(
@@ -317,6 +324,7 @@ class _Operator:
             on_change=self._queue.add,
             times=self._times,
             halts=halts,
+            on_pod_gone=on_pod_gone,
             on_progress=halts.record,
         )
         return ControlLane(cluster, cache, self._control_queue, deps)

@@ -64,6 +64,8 @@ class ControlDependencies:
     """Called with the agent after the lane has written, so that a pass reports the result."""
     times: Times
     halts: HaltView = NO_HALTS
+    on_pod_gone: Callable[[str], None] = lambda uid: None
+    """Called with the UID of a pod that does not exist any more, although it is cached."""
     on_progress: Callable[[NamespacedName, AgentProgress], None] = lambda key, progress: None
     """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
@@ -291,7 +293,13 @@ class ControlLane:
                 self.acknowledgements.on_nudged(memory, stored["metadata"]["uid"])
 
         try:
-            await refresh_config_mount(self._cluster, key.namespace, refreshes, on_stored=on_stored)
+            await refresh_config_mount(
+                self._cluster,
+                key.namespace,
+                refreshes,
+                on_stored=on_stored,
+                on_gone=self._deps.on_pod_gone,
+            )
         except errors.Transient as error:
             raise RefreshError(error) from error
         finally:

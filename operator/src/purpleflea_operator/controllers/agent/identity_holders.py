@@ -65,16 +65,16 @@ class IdentityHolders:
         """
         resource, pods = self._cache.agent(key), gather.agent_pods(self._cache, key)
         if resource is not None and _allows_duplicates(resource):
-            return not gather.never_started(resource, pods)
+            return not gather.never_started(resource, pods, self._workloads(key))
         return bool(self._active(key)) or not all(map(_cannot_start, pods))
 
     def _active(self, key: NamespacedName) -> list[dict[str, Any]]:
-        """Return the StatefulSets of an agent that can create pods."""
-        return [
-            item
-            for item in self._cache.owned(resources.STATEFUL_SET, key)
-            if gather.is_of_agent(item) and item["spec"].get("replicas", 1) > 0
-        ]
+        """Return the StatefulSets of an agent that can create pods, or that have some, also unwatched ones."""
+        return [item for item in self._workloads(key) if _may_have_pods(item)]
+
+    def _workloads(self, key: NamespacedName) -> list[dict[str, Any]]:
+        found = self._cache.owned(resources.STATEFUL_SET, key)
+        return [item for item in found if gather.is_of_agent(item)]
 
     def _is_running(self, claim: IdentityClaim) -> bool:
         """Return whether the StatefulSet of an agent already requests pods."""
@@ -91,7 +91,8 @@ class IdentityHolders:
         if resource is None or resource["metadata"]["uid"] != claim.uid:
             # The event of the current resource is still being processed.
             return ClaimState.RUNNING if is_running else ClaimState.STARTABLE
-        if not gather.never_started(resource, gather.agent_pods(self._cache, key)):
+        pods = gather.agent_pods(self._cache, key)
+        if not gather.never_started(resource, pods, self._workloads(key)):
             return ClaimState.RUNNING if is_running else ClaimState.RAN
         cannot_start = (
             "deletionTimestamp" in resource["metadata"]
@@ -106,6 +107,14 @@ class IdentityHolders:
 def _allows_duplicates(resource: Manifest) -> bool:
     datadog = mapping(mapping(resource.get("spec")).get("datadog"))
     return datadog.get("duplicateIdentity") == "Allow"
+
+
+def _may_have_pods(stateful_set: Manifest) -> bool:
+    """Return whether a StatefulSet requests pods, has some, or was not processed by its controller since its change."""
+    status, metadata = mapping(stateful_set.get("status")), stateful_set["metadata"]
+    is_processed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    requested = stateful_set["spec"].get("replicas", 1)
+    return requested > 0 or not is_processed or status.get("replicas", 0) > 0
 
 
 def _cannot_start(pod: Manifest) -> bool:

@@ -345,6 +345,10 @@ class Informer:
         key = self._cache.drop(resources.AGENT, uid)
         self._forget_agent(key, uid)
 
+    def on_pod_gone(self, uid: str) -> None:
+        """Remove a pod that a write did not find, because its watch may report the deletion much later."""
+        self._delete(resources.POD, uid, 0)
+
     def _forget_agent(self, key: NamespacedName | None, uid: str) -> None:
         self._delete_from_indexes(resources.AGENT, uid)
         if key is not None:

@@ -35,10 +35,12 @@ async def refresh_config_mount(
     actions: Sequence[RefreshConfigMount],
     *,
     on_stored: Callable[[Manifest], object] = _ignore,
+    on_gone: Callable[[str], object] = _ignore,
 ) -> None:
     """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped.
 
-    `on_stored` receives each pod as stored.
+    `on_stored` receives each pod as stored. `on_gone` receives the UID of each pod that was deleted, or replaced by
+    another one with its name, because the watch may report that much later, and the write would be due until then.
     """
     limit = asyncio.Semaphore(CONCURRENT_NUDGES)
 
@@ -48,7 +50,10 @@ async def refresh_config_mount(
             try:
                 stored = await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge})
             except errors.NotFound:
+                on_gone(action.pod.uid)
                 return
+        if stored["metadata"]["uid"] != action.pod.uid:
+            on_gone(action.pod.uid)
         on_stored(stored)
         if mapping(stored["metadata"].get("annotations")).get(CONTROL_ANNOTATION) != action.nudge:
             # Without this check, a pass that waits would repeat the write without a pause.

@@ -267,7 +267,11 @@ class Reconciler:
         agent = rollout.effective_agent(observed, observed.agent)
         *others, rendered = self._children.of(agent, outcome.connection)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
-        others = old_pods.with_rules_of_old_pods(others, observed, workload)
+        wanted: Manifest = workload
+        if restart.retries:
+            # The policy keeps the rules of both connections, or each attempt would write it twice.
+            *others, wanted = self._children.of(agent, observed.connection)
+        others = old_pods.with_rules_of_old_pods(others, observed, wanted)
         return plan.actions((*others, workload), observed)
 
     def _announce_upgrade(

@@ -46,6 +46,13 @@ class RestartTurn:
     has_slot: bool = False
     wanted: Manifest | None = None
     """The StatefulSet to apply."""
+    kept: Connection | None = None
+    """The connection that the pods keep if the write that switches it fails."""
+
+    @property
+    def retries(self) -> bool:
+        """Return whether the agent waits for another slot, because the write that used the last one failed."""
+        return self.is_requested and not self.has_slot and bool(self.memory.held_back)
 
     def connection(self, observed: ObservedState) -> Connection:
         """Return the connection for this pass: the best one if the agent needs no slot, or has one."""
@@ -53,6 +60,7 @@ class RestartTurn:
         is_free = self.budget.update(self.key, use, env=self.env)
         if use is connection_choice.SlotUse.ACQUIRE:
             self.is_requested, self.has_slot = True, is_free
+            self.kept = connection_choice.decide(observed, slot_free=False)
         return connection_choice.decide(observed, slot_free=is_free)
 
     def workload(
@@ -92,6 +100,7 @@ class RestartTurn:
             self.memory.held_back = tuple(failures)
             self.budget.give_back(self.key)
             outcome.upgrade = UpgradeWait.TURN
+            outcome.connection = self.kept or outcome.connection
             self._set_pending(outcome)
         return failures
 

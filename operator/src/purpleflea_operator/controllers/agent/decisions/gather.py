@@ -156,7 +156,7 @@ def gather(
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,
         conflict_ends_in_s=surroundings.conflict_ends_in_s,
-        never_started=never_started(resource, manifests),
+        never_started=never_started(resource, manifests, filter(None, [stateful_set_of(children)])),
         recreated_at=remembered.recreated_at,
     )
     return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
@@ -284,15 +284,21 @@ def _validated(
     return (None, refused) if refused else (agent, "")
 
 
-def never_started(resource: Manifest, pods: Iterable[Manifest]) -> bool:
+def never_started(
+    resource: Manifest, pods: Iterable[Manifest], workloads: Iterable[Manifest]
+) -> bool:
     """Return whether no container of an agent has ever run.
 
     The status records it for agents that did not start before their first status. An agent without the record, such as
-    one of an earlier version of the operator, counts as one that ran.
+    one of an earlier version of the operator, counts as one that ran. The watch of the pods can be behind, so ready
+    pods of a StatefulSet count, too.
     """
     known = mapping(resource.get("status"))
     is_recorded = known.get("neverStarted") is True or "observedGeneration" not in known
-    return is_recorded and not any(has_run(item) for item in pods)
+    has_ready = any(
+        mapping(item.get("status")).get("readyReplicas") for item in (resource, *workloads)
+    )
+    return is_recorded and not has_ready and not any(has_run(item) for item in pods)
 
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:

@@ -224,9 +224,11 @@ def may_scale_to_zero(observed: ObservedState) -> bool:
 def growth_limit(observed: ObservedState) -> int | None:
     """Return the number of pods that must not grow; None if it may.
 
-    A halt that cannot be read may select a trading agent, so no further pod of it may start to trade.
+    A halt that cannot be read may select a trading agent, so no further pod of it may start to trade, also while its
+    StatefulSet is recreated. A new agent starts halted.
     """
-    if not observed.unread_halts or observed.stateful_set is None:
+    is_new = not any(kind in ("ConfigMap", "StatefulSet") for kind, _ in observed.children)
+    if not observed.unread_halts or (is_new and not observed.pods):
         return None
     return live_replicas(observed) if desired_mode(observed) is Mode.ACTIVE else None
 
