@@ -5,7 +5,7 @@ To add a strategy, write a function and add it to BUILT_IN, or install a package
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from importlib import import_module, metadata
 
 ENTRY_POINTS = "purpleflea.strategies"
@@ -64,7 +64,8 @@ def from_path(path: str) -> Strategy:
     if not module_name or not name:
         raise UnknownStrategy(f"the strategy {path!r} is not a path: write it as module:function")
     try:
-        strategy = getattr(import_module(module_name), name, None)
+        with localcontext():  # the module may change precision and traps, and limits need theirs
+            strategy = getattr(import_module(module_name), name, None)
     except Exception as error:  # code of the user may raise anything
         raise UnknownStrategy(
             f"the module of the strategy {path!r} cannot be imported: {type(error).__name__}: {error}"
@@ -79,7 +80,8 @@ def from_path(path: str) -> Strategy:
 
 def _load(entry_point: metadata.EntryPoint) -> Strategy:
     try:
-        strategy: Strategy = entry_point.load()
+        with localcontext():  # as above
+            strategy: Strategy = entry_point.load()
     except Exception as error:  # code of another package may raise anything
         raise UnknownStrategy(
             f"the strategy {entry_point.name!r} ({entry_point.value}) cannot be loaded:"
