@@ -66,7 +66,9 @@ def from_path(path: str) -> Strategy:
     try:
         with localcontext():  # the module may change precision and traps, and limits need theirs
             strategy = getattr(import_module(module_name), name, None)
-    except Exception as error:  # code of the user may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code of the user may raise anything, and may call sys.exit
         raise UnknownStrategy(
             f"the module of the strategy {path!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -82,9 +84,17 @@ def _load(entry_point: metadata.EntryPoint) -> Strategy:
     try:
         with localcontext():  # as above
             strategy: Strategy = entry_point.load()
-    except Exception as error:  # code of another package may raise anything
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as error:  # code of another package may raise anything, and may call sys.exit
         raise UnknownStrategy(
             f"the strategy {entry_point.name!r} ({entry_point.value}) cannot be loaded:"
             f" {type(error).__name__}: {error}"
         ) from error
+    if not callable(strategy):
+        raise UnknownStrategy(
+            f"the strategy {entry_point.name!r} ({entry_point.value}) is not a function: correct the entry point"
+        )
     return strategy
