@@ -34,6 +34,9 @@ THRESHOLDS = {
     "errorRate": {**MINUTE, "minimumCalls": 3},
     "orderLatency": MINUTE,
     "orderSpan": MINUTE,
+    "intervalFailures": {
+        **MINUTE, "critical": 3, "criticalRecovery": 1, "warning": 2, "warningRecovery": 1,
+    },
 }  # fmt: skip
 
 
@@ -106,7 +109,7 @@ class Datadog:
 
 
 def _agent(scope):
-    return scope.removeprefix("agent_id:")
+    return scope.removeprefix("agent_id:").partition(",")[0]
 
 
 class Exchange:
@@ -246,6 +249,7 @@ def test_faults_alert_exactly_the_affected_agents(fleet):
         "order latency p95 high": {"failing-0", "slow-0"},
         "order execution slow in APM": {"*"},
         "degraded": {"failing-0"},
+        "trading intervals fail": {"failing-0", "refused-0"},
     }
     wait_alerting(datadog, troubled, "alerts for all faults")
 

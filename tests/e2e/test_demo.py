@@ -29,7 +29,7 @@ def test_the_demo_runs_a_trading_fleet_is_repeatable_and_cleans_up(repository):
         rows = re.findall(
             r"(momentum-\d)\s+(\d+)\s+([+-][\d.]+)\s+([0-9a-f]{32})\s+(\S.*)", first.stdout
         )
-        assert [row[0] for row in rows] == ["momentum-0", "momentum-1", "momentum-2"]
+        assert [row[0] for row in rows] == ["momentum-0", "momentum-1", "momentum-2"], first.stdout
         assert all(int(row[1]) > 0 for row in rows)
         assert "simulated  Purple Flea: a paper exchange, no real money" in first.stdout
         assert re.search(r"fleet page +http://127\.0\.0\.1:\d+/fleet\n", first.stdout)

@@ -185,7 +185,7 @@ def test_adding_a_volume_replaces_the_pods(sandbox, classes):
     fleet.apply()
     fleet.ready()
     before = fleet.pods()
-    fleet.patch(storage={"size": "32Mi"})
+    fleet.patch(storage={"ephemeral": None, "size": "32Mi"})
 
     def on_claims():
         pods = sandbox.pods(fleet.namespace).values()

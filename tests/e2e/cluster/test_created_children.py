@@ -16,6 +16,7 @@ from purpleflea_sandbox.cluster.progress import NullProgress
 from purpleflea_sandbox.cluster.simulated.provider import Simulated
 from support import removed_fields
 from support.builders import a_spec
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.cluster,
@@ -24,6 +25,8 @@ pytestmark = [
 ]
 
 QUIET = NullProgress()
+CRD = "crd/purplefleaagents.purpleflea.com"
+CONDITIONS = "--output=jsonpath={.status.conditions[?(@.status=='True')].type}"
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def test_fields_of_created_children_are_removed_when_they_are_no_longer_desired(
 ) -> None:
     kubectl(running, "create", "namespace", "trading")
     kubectl(running, "create", "--filename=-", stdin=agent_crd())
-    kubectl(running, "wait", "--for=condition=Established", "crd/purplefleaagents.purpleflea.com")
+    # `kubectl wait` fails at once while the CRD has no conditions yet.
+    wait_for(lambda: "Established" in kubectl(running, "get", CRD, CONDITIONS), timeout_s=60)
     agent = {
         "apiVersion": "purpleflea.com/v1alpha1",
         "kind": "PurpleFleaAgent",
