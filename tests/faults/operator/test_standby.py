@@ -15,6 +15,7 @@ from support.simulation.outdated import (
     modes_after_failing_lists,
     nothing,
     progress_after_takeover,
+    replicas_after_recreation,
     set_spec,
     stop_by_halt,
     takeover_with_outdated_caches,
@@ -134,6 +135,7 @@ def test_a_list_that_fails_after_a_takeover_delays_no_agent(failing):
         Failing(HALTS, ALL, status=503),
         Failing(HALTS, ALL, status=429),
         Failing(HALTS, ALL, status=403),
+        Failing(HALTS, ALL, status=404),
         Failing(HALTS, ALL, late_s=1e4),
     ],
     ids=str,
@@ -147,6 +149,11 @@ def test_passes_run_without_the_halts_and_no_further_agent_trades(failing, is_ta
     assert found.halt_s < 3
     assert found.late_halt_s < 30
     assert found.later == ("Active", 4)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_an_agent_whose_statefulset_is_recreated_without_the_halts_does_not_grow(status):
+    assert replicas_after_recreation(Failing(HALTS, ALL, status=status)) == ("Active", 1)
 
 
 def test_a_new_leader_does_not_report_a_halt_from_the_pods_that_it_had_as_a_standby():

@@ -131,6 +131,47 @@ async def _run(clock: clocks.Clock, act: Act, *, is_stored: bool) -> Move:
         return found
 
 
+async def _stop(world: World) -> None:
+    _patch(world, {"trading": {"mode": "Stopped"}})
+
+
+async def _make_invalid(world: World) -> None:
+    _patch(world, {"replicas": -1})
+
+
+UNSEEN_CHANGES: dict[str, Act] = {
+    "Stopped": _stop,
+    "invalid": _make_invalid,
+    "scale to zero": _scale_to_zero,
+}
+
+
+def moved_with_unseen_pods(name: str) -> Move:
+    """Change an agent whose pods started while the watch of the pods is silent, and which another agent waits for."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run_with_unseen_pods(clock, UNSEEN_CHANGES[name]))
+
+
+async def _run_with_unseen_pods(clock: clocks.Clock, act: Act) -> Move:
+    async with a_world(clock, 1) as world:
+        world.server.statefulsets.termination_s = TERMINATION_S
+        world.server.put(a_datadog_daemon_set(host_ports=True))
+        world.deploy(1)
+        await asyncio.sleep(60)
+        world.server.stall_watches("pods", also_new=True)
+        world.server.put(an_agent(uid="uid-agent", replicas=1))
+        await asyncio.sleep(5)
+        _create_other(world)
+        await asyncio.sleep(5)
+        found = Move()
+        history = _History(world, found)
+        assert len(history.alive(NS)) == 1
+        await act(world)
+        await asyncio.sleep(60)
+        assert not world.errors
+        return found
+
+
 class _History:
     """Observes the pods of one identity."""
 

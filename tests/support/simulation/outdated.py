@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_operator import timings
 from support.apiserver.faults import Fault
 from support.apiserver.requests import Where
 from support.builders import a_halt, an_agent
-from support.simulation.operations import KIND, NAME, NS
+from support.simulation.operations import KIND, NAME, NS, put_claims
 from support.simulation.standby import mode_of, simulated
 from support.simulation.world import Replica, World
 
@@ -205,6 +206,34 @@ def without_halts(failing: Failing, *, is_takeover: bool) -> WithoutHalts:
         return WithoutHalts(existing, fresh, scaled_down, halt_s, late_halt_s, later)
 
     return simulated(play, replicas=2 if is_takeover else 1)
+
+
+def replicas_after_recreation(failing: Failing) -> tuple[str, int]:
+    """Restart an operator that cannot read the halts then, and change the replicas and the storage of an agent.
+
+    A halt selects the agent meanwhile. Return its mode and the number of its pods a minute later.
+    """
+
+    async def play(world: World) -> tuple[str, int]:
+        leader, server = world.leader, world.server
+        assert leader is not None
+        put_claims(world)
+        server.put(an_agent("stored", uid="uid-stored", replicas=1, storage={"size": "1Gi"}))
+        await asyncio.sleep(timings.RECREATION_INTERVAL.total_seconds() + 60)
+        _plan(world, f"operator-0-{leader.starts}", failing)
+        leader.kill()
+        server.put(a_halt(namespace=NS, selector={"names": ["stored"]}))
+        before = server.get("StatefulSet", NS, "stored")
+        spec = {"replicas": 4, "storage": {"size": "2Gi"}}
+        server.patch(KIND, NS, "stored", {"spec": spec}, manager="kubectl-edit")
+        await asyncio.sleep(60)
+        after = server.get("StatefulSet", NS, "stored")
+        assert before is not None
+        assert after is not None
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        return _mode(world, "stored"), _replicas(world, "stored")
+
+    return simulated(play, replicas=1)
 
 
 def progress_after_takeover() -> list[tuple[int, int, str]]:

@@ -49,7 +49,11 @@ class WorkQueue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._held_until: dict[K, float] = {}
         self._cooldowns: dict[K, asyncio.TimerHandle] = {}
+        self._urgent_held: set[K] = set()
+        """The keys that are urgent at the end of their hold."""
         self._failures: dict[K, int] = {}
+        self._repeats: dict[K, int] = {}
+        """Passes in sequence that requested another one at once."""
         self._taking = asyncio.Lock()
         self._waiter: asyncio.Future[None] | None = None
         self._nothing_urgent = asyncio.Event()
@@ -80,10 +84,15 @@ class WorkQueue(Generic[K]):
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+        urgent = urgent or key in self._urgent_held
         held_s = self._held_s(key)
         if held_s > 0:
+            if urgent:
+                self._urgent_held.add(key)
             self.add_after(key, held_s)
-        elif key in self._processing:
+            return
+        self._urgent_held.discard(key)
+        if key in self._processing:
             # The pass may have read its input before the change, so the key is queued again when the pass is done.
             self._dirty[key] = urgent or self._dirty.get(key, False)
         elif urgent and key not in self._urgent:
@@ -134,15 +143,17 @@ class WorkQueue(Generic[K]):
     def add_again(self, key: K, after_s: float) -> float:
         """Queue a key whose pass requested another one after a delay. Return the delay.
 
-        Passes that request another one at once, again and again, have a backoff, or they would take all time.
+        Passes that request another one at once, again and again, have a backoff, or they would take all time. Failures
+        of earlier passes do not count, because this one succeeded.
         """
         if after_s >= timings.AT_ONCE_S:
             self.forget(key)
             return self.add_after_jittered(key, after_s)
-        repeats = self._failures.get(key, 0)
+        repeats = self._repeats.get(key, 0)
         if repeats >= timings.FREE_REPEATS:
+            self._failures[key] = max(repeats, self._failures.get(key, 0))
             return self.add_rate_limited(key)
-        self._failures[key] = repeats + 1
+        self._repeats[key] = repeats + 1
         self.add_after(key, after_s)
         return after_s
 
@@ -160,6 +171,7 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Reset the backoff of a key."""
         self._failures.pop(key, None)
+        self._repeats.pop(key, None)
 
     async def get(self) -> K:
         """Wait for a key and start to process it. The caller must call `done` or `done_after` afterwards.

@@ -140,6 +140,26 @@ async def test_passes_that_request_another_one_at_once_again_and_again_have_a_ba
     queue.close()
 
 
+async def test_a_pass_that_succeeds_after_failures_may_request_another_one_at_once():
+    queue = a_queue()
+    failed = [queue.add_rate_limited("a") for _ in range(timings.FREE_REPEATS + 1)]
+    assert queue.add_again("a", 0.0) == 0.0
+    # The backoff ends only when no other pass is requested.
+    assert queue.add_rate_limited("a") == 2 * failed[-1]
+    queue.forget("a")
+    assert queue.add_rate_limited("a") == failed[0]
+    queue.close()
+
+
+async def test_failures_between_them_do_not_reset_the_count_of_repeated_passes():
+    queue = a_queue()
+    for _ in range(timings.FREE_REPEATS):
+        queue.add_again("a", 0.0)
+        queue.add_rate_limited("a")
+    assert queue.add_again("a", 0.0) >= timings.BACKOFF_BASE_S
+    queue.close()
+
+
 async def test_passes_without_a_request_run_one_after_another_between_other_callbacks():
     queue, iterations, done = a_queue(), Iterations(), asyncio.Event()
 
@@ -248,6 +268,37 @@ async def test_a_key_is_queued_at_the_end_of_its_hold():
     queue.done("a")
     queue.add("a")
     assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
+    queue.close()
+
+
+@pytest.mark.parametrize(
+    "adds", [[True], [True, False], [False, True]], ids=["urgent", "then not", "not before"]
+)
+async def test_a_key_that_becomes_urgent_during_its_hold_is_urgent_at_the_end(adds):
+    queue = a_queue()
+    queue.add_rate_limited("a", hold_s=0.01)
+    for urgent in adds:
+        queue.add("a", urgent=urgent)
+    assert not queue.has_urgent()
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
+    queue.done("a")
+    # It was taken as urgent, and is not urgent the next time.
+    assert queue._urgent_taken == 1
+    queue.add("a")
+    assert not queue.has_urgent()
+    queue.close()
+
+
+async def test_a_key_that_becomes_urgent_during_its_hold_is_urgent_after_a_pass_in_between():
+    queue = a_queue()
+    queue.add("a")
+    await queue.get()
+    queue.add_rate_limited("a", hold_s=60)
+    queue.add("a", urgent=True)
+    queue.release("a")
+    queue.add("a")
+    queue.done("a")
+    assert queue.has_urgent()
     queue.close()
 
 

@@ -54,13 +54,19 @@ class HaltReads:
     def unread_reason(self, namespace: str) -> str:
         """Return why halts that can apply to agents of a namespace cannot be read, and the remedy; empty if they can.
 
-        If the API server does not serve the kind, there are no halts.
+        If the discovery document lacks the kind, it is not watched, and there are no halts. If it has the kind, a list
+        with the response 404 can have halts, because an API server that starts responds so, too.
         """
         for name in sorted(self._names(namespace)):
             state = self._scope.states.get(self._scope.paths[name])
-            if state is None or state.refusal == 404:
+            if state is None:
                 continue
             where = f"of namespace {name}" if name else "of the cluster"
+            if state.refusal == 404:
+                return (
+                    f"the API server does not serve the purplefleahalts {where} (HTTP 404); if it is not "
+                    "starting, install the CRD again: kubectl apply --server-side -f crds/"
+                )
             if state.refusal:
                 return (
                     f"the API server refuses the list of the purplefleahalts {where} (HTTP {state.refusal}); grant "

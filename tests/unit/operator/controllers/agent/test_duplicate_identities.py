@@ -303,7 +303,7 @@ def test_a_pod_holds_the_identity_that_its_agent_does_not_claim(found, resource,
     assert may_run(found, IDENTITY, resource) is holds
 
 
-def a_workload(namespace, uid, *, replicas=1):
+def a_workload(namespace, uid, *, replicas=1, generation=0, status=None):
     tags = {
         f"tags.datadoghq.com/{key}": value
         for key, value in zip(("env", "service"), IDENTITY[1:], strict=True)
@@ -316,8 +316,14 @@ def a_workload(namespace, uid, *, replicas=1):
         "resourceVersion": "1",
         "labels": {"app.kubernetes.io/instance": "momentum", **tags},
         "ownerReferences": [owner],
+        "generation": generation,
     }
-    return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": replicas}}
+    spec = {"replicas": replicas}
+    return {"kind": "StatefulSet", "metadata": metadata, "spec": spec, "status": status or {}}
+
+
+def stopped_workload(namespace, **status):
+    return a_workload(namespace, "gone", replicas=0, generation=2, status=status)
 
 
 def holders_with(*manifests, waiting_uid="b"):
@@ -338,6 +344,10 @@ def holders_with(*manifests, waiting_uid="b"):
         ([a_pod_with(namespace="a")], "a"),
         ([a_workload("a", "gone")], "a"),
         ([a_workload("a", "gone", replicas=0)], None),
+        ([stopped_workload("a", observedGeneration=2, replicas=1)], "a"),
+        ([stopped_workload("a", observedGeneration=1)], "a"),
+        ([stopped_workload("a")], "a"),
+        ([stopped_workload("a", observedGeneration=2, replicas=0)], None),
         ([a_pod_with(namespace="b")], None),
         ([a_pod_with(namespace="a"), a_workload("b", "b")], None),
         ([a_pod_with(name="copy", namespace="a")], None),
@@ -347,6 +357,10 @@ def holders_with(*manifests, waiting_uid="b"):
         "a pod",
         "a StatefulSet",
         "a StatefulSet without pods",
+        "a stopped StatefulSet with pods that are not watched",
+        "a stopped StatefulSet before its controller has removed the pods",
+        "a stopped StatefulSet that its controller has not processed",
+        "a stopped StatefulSet without pods",
         "a pod of the same namespace",
         "the agent runs already",
         "a pod that has another name",
@@ -595,6 +609,29 @@ def test_only_an_agent_that_ran_holds_an_identity_without_a_limit(rivals, pods, 
         for item in pods:
             contest.cache.mark_deleted(resources.POD, item["metadata"]["uid"])
         assert contest.blocks() is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{}, {"trading": {"mode": "Stopped"}}, {"markets": []}],
+    ids=["valid", "stopped", "invalid"],
+)
+@pytest.mark.parametrize("reported", ["status", "StatefulSet", "nothing"])
+def test_an_agent_whose_ready_pods_are_not_watched_keeps_its_identity(spec, reported):
+    ready = {"readyReplicas": 1}
+    contest = Rivals(status=NEVER | (ready if reported == "status" else {}), spec=spec)
+    status = ready if reported == "StatefulSet" else {}
+    contest.put(a_workload("squatter", "uid-squatter", status=status))
+    contest.now = HOLD_S
+    assert contest.blocks() == ("ending" if reported == "nothing" else "holds")
+
+
+def test_an_agent_that_is_allowed_beside_another_one_is_waited_for_if_its_pods_were_ready():
+    contest = Rivals(status=NEVER, spec={"datadog": {"duplicateIdentity": "Allow"}})
+    contest.now = HOLD_S
+    assert contest.blocks() is None
+    contest.put(a_workload("squatter", "uid-squatter", replicas=0, status={"readyReplicas": 1}))
+    assert contest.blocks() == "ending"
 
 
 def test_an_agent_does_not_start_beside_a_rival_whose_statefulset_still_requests_pods():

@@ -161,6 +161,16 @@ def test_the_number_of_tombstones_is_limited():
     assert not cache.put(last)
 
 
+def test_a_pod_that_a_write_did_not_find_is_removed_and_older_events_do_not_restore_it():
+    cache, queue = ObjectCache(), WorkQueue(jitter=lambda: 0.0)
+    informer, _ = an_informer(cache, queue)
+    informer.on_event(resources.POD, "ADDED", a_pod())
+    informer.on_pod_gone("uid-momentum-0")
+    informer.on_event(resources.POD, "MODIFIED", version_of(a_pod(), 1000))
+    assert cache.owned(resources.POD, KEY) == []
+    assert len(queue) == 1
+
+
 def test_a_deleted_agent_releases_its_restart_slot():
     queue = WorkQueue(jitter=lambda: 0.0)
     informer, restarts = an_informer(ObjectCache(), queue)

@@ -36,6 +36,44 @@ async def test_a_failed_nudge_is_reported_after_all_pods_were_tried():
     assert len(cluster.requests) == 3
 
 
+class Replaced(Annotations):
+    """A cluster in which another pod has the name of each pod."""
+
+    async def annotate(self, ref, annotations):
+        stored = a_pod(ref.name, annotations=annotations)
+        stored["metadata"]["uid"] = f"uid-of-another-{ref.name}"
+        return stored
+
+
+@pytest.mark.parametrize(
+    ("cluster", "stored"),
+    [
+        (Annotations(errors.NotFound("gone")), []),
+        (Replaced(None), [f"uid-of-another-momentum-{n}" for n in range(3)]),
+    ],
+    ids=["deleted", "replaced"],
+)
+async def test_a_pod_that_is_gone_is_reported_and_its_successor_stored(cluster, stored):
+    gone, found = [], []
+    await mount_refresh.refresh_config_mount(
+        cluster, "trading", nudges(), on_stored=found.append, on_gone=gone.append
+    )
+    assert gone == [f"uid-momentum-{n}" for n in range(3)]
+    assert [item["metadata"]["uid"] for item in found] == stored
+
+
+async def test_a_pod_that_is_annotated_is_not_reported_as_gone():
+    class Stored(Annotations):
+        async def annotate(self, ref, annotations):
+            return a_pod(ref.name, annotations=annotations)
+
+    gone, found = [], []
+    await mount_refresh.refresh_config_mount(
+        Stored(None), "trading", nudges(), on_stored=found.append, on_gone=gone.append
+    )
+    assert (gone, len(found)) == ([], 3)
+
+
 class Stripping(Annotations):
     """A cluster with an admission webhook that removes the annotation."""
 

@@ -154,6 +154,37 @@ def test_trading_agents_do_not_grow_while_a_halt_may_be_unread(mode, live, unrea
         assert "refused" in found.message
 
 
+CONFIG_MAP = {("ConfigMap", "momentum"): {"kind": "ConfigMap"}}
+
+
+@pytest.mark.parametrize(
+    ("children", "pods", "unread", "expected"),
+    [
+        ({}, [], "refused", 3),
+        (CONFIG_MAP, [], "refused", 0),
+        (CONFIG_MAP, [a_pod("momentum-0")], "refused", 1),
+        (CONFIG_MAP, [a_pod("momentum-1")], "refused", 2),
+        ({}, [a_pod("momentum-0")], "refused", 1),
+        (CONFIG_MAP, [a_pod("momentum-0")], "", 3),
+    ],
+    ids=[
+        "new",
+        "created before without a StatefulSet",
+        "recreated",
+        "recreated with a gap",
+        "recreated without a ConfigMap",
+        "halts are read",
+    ],
+)
+def test_an_agent_whose_statefulset_is_recreated_does_not_grow_while_a_halt_may_be_unread(
+    children, pods, unread, expected
+):
+    observed = replace(
+        in_mode("Active", pods=pods, stateful_set=False), children=children, unread_halts=unread
+    )
+    assert replicas_of(observed) == expected
+
+
 @pytest.mark.parametrize(
     ("observed", "expected"),
     [

@@ -58,9 +58,18 @@ def test_a_kind_that_is_not_served_has_no_halts():
     found = Setting()
     assert found.reads.unread_reason("trading") == ""
     assert not found.reads.are_known("trading")
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_kind_that_is_not_found_any_more_may_have_halts(is_listed):
+    found = Setting()
     found.serve()
+    if is_listed:
+        found.reads.on_listed(listed())
     found.state().fail("no", status=404, is_refusal=True)
-    assert found.reads.unread_reason("trading") == ""
+    text = found.reads.unread_reason("trading")
+    assert "of the cluster (HTTP 404)" in text
+    assert "kubectl apply --server-side -f crds/" in text
 
 
 def test_halts_are_unread_until_they_are_listed():
