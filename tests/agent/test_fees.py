@@ -1,5 +1,6 @@
 """Profit net of fees: the totals of the fees in the journal, and the metrics that contain them."""
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from purpleflea_agent.journal.positions import ReportedPosition
 from purpleflea_contract import metrics
 from purpleflea_contract.metrics import Metric
 from purpleflea_sdk.telemetry.dogstatsd import Emitter
-from support.agent_parts import Parts, running_parts
+from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
@@ -114,6 +115,23 @@ async def test_the_fees_of_a_journal_without_totals_are_those_of_its_orders(
     await settle(journal, replace(FILLED, idempotency_key="k2", order_id="ord_2"))
     assert await fees(journal) == {"BTC-USD": Decimal("1.20")}
     await journal.close()
+
+
+async def test_the_fees_of_an_earlier_version_survive_the_deletion_of_its_orders(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    journal = Journal(tmp_path, clock=clock)
+    await settle(journal, replace(FILLED, market="ETH-USD"))
+    await journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
+        database.execute("DELETE FROM facts WHERE name LIKE 'fees %'")
+    for month in range(3):
+        journal = Journal(tmp_path, clock=clock)
+        await settle(journal, replace(FILLED, idempotency_key=f"later {month}"))
+        assert (await fees(journal))["ETH-USD"] == FILLED.fee_usd
+        await journal.close()
+        clock.now += 32 * 24 * 3600
 
 
 async def test_a_settlement_that_fails_adds_no_fee(journal: Journal) -> None:

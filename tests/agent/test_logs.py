@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx2
 import pytest
 
 from purpleflea_contract import events
@@ -242,3 +243,14 @@ def test_every_event_of_the_page_has_its_function_and_attributes(
         assert fields[event.name]["levelname"] == event.level
     with pytest.raises(ValueError, match="has no attributes"):
         logs.log_event(events.BALANCE_ALERT, {"colour": "red"})
+
+
+def test_a_request_of_the_http_client_is_not_a_line(environment: Environment) -> None:
+    stream = io.StringIO()
+    logs.configure(environment, stream)
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    with httpx2.Client(transport=transport) as client:
+        client.get("https://exchange/v1/orders?idempotency_key=k1")
+    logging.getLogger("pf").info("last")
+    logging.getLogger().handlers[0].close()
+    assert [json.loads(text)["message"] for text in stream.getvalue().splitlines()] == ["last"]

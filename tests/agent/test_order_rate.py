@@ -68,6 +68,18 @@ async def test_without_a_record_of_this_boot_the_wall_clock_is_used(
         assert await counted_after(tmp_path, clock, 0, later_s=1.0) == counted
 
 
+async def test_a_second_restart_after_a_new_boot_counts_the_orders_before_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    assert await counted_after(tmp_path, clock, 5, later_s=1.0) == 5
+    monkeypatch.setattr(order_times, "boot_id", lambda: "another boot")
+    journal = Journal(tmp_path, clock=clock, monotonic=clock.monotonic)
+    await journal.write(request(5))
+    await journal.close()
+    assert await counted_after(tmp_path, clock, 0, later_s=1.0) == 6
+
+
 async def test_orders_of_this_process_are_not_counted_twice(tmp_path: Path) -> None:
     clock = Clock()
     journal = Journal(tmp_path, clock=clock, monotonic=clock.monotonic)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from purpleflea_agent.trading import strategies
+from purpleflea_agent.trading.strategies import UnknownStrategy
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
 from support.waiting import wait_for
@@ -114,3 +116,16 @@ def test_a_strategy_that_exits_ends_only_its_interval(
         )
         assert agent.probe("/healthz") == 200
         assert agent.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("import sys; sys.exit('bye')", "SystemExit: bye"), ("raise BaseException('panic')", "panic")],
+)
+def test_a_module_that_ends_the_process_is_an_unknown_strategy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, error: str
+) -> None:
+    (tmp_path / "ends_the_process.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownStrategy, match=error):
+        strategies.from_path("ends_the_process:f")

@@ -59,6 +59,9 @@ def program(mounts: AgentFolder, tmp_path: Path, sink: DogStatsdSink) -> Program
         ("async def main(agent):\n    raise asyncio.CancelledError", "it was canceled"),
         ("def main(agent):\n    raise KeyError('x')", "KeyError: 'x'"),
         ("def main(agent):\n    sys.exit(3)", "SystemExit: 3"),
+        ("def main(agent):\n    next(iter(()))", "RuntimeError: the function raised StopIteration"),
+        ("def main(agent):\n    raise BaseException('panic')", "BaseException: panic"),
+        ("async def main(agent):\n    raise BaseException('panic')", "BaseException: panic"),
     ],
 )
 def test_the_end_of_the_function_fails_readiness_and_liveness(

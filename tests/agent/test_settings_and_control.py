@@ -1,11 +1,12 @@
 """The input of the agent: environment, settings.json, control.json."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from purpleflea_contract.control import Mode
-from purpleflea_sdk.control import ControlFile
+from purpleflea_sdk.control import ControlFile, Drain
 from purpleflea_sdk.settings import SettingsError, read_environment, read_settings
 
 HALTED = '{"mode": "Halted", "generation": 3}'
@@ -96,3 +97,17 @@ def test_an_invalid_control_file_never_starts_trading(
         path.unlink() if text is None else path.write_text(text)
         control.refresh()
     assert control.control.mode is mode
+
+
+async def test_a_report_that_never_arrives_delays_no_acknowledgement(tmp_path: Path) -> None:
+    path = tmp_path / "control.json"
+    path.write_text('{"mode": "Halted"}')
+
+    async def report() -> Drain:
+        await asyncio.sleep(3600)
+        return Drain(is_drained=True)
+
+    async with asyncio.timeout(30):
+        acknowledgement = await ControlFile(path).acknowledge(report)
+    assert (acknowledgement.mode, acknowledgement.at_rest) == (Mode.HALTED, False)
+    assert acknowledgement.left_undone is not None

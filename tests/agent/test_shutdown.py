@@ -296,3 +296,19 @@ async def test_shutdown_is_attempted_again_at_the_exit(
     await parts.shutdown.run_at_exit()
     assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (True, None)
     assert position(exchange) == 0
+
+
+async def test_a_defect_in_one_step_keeps_no_position_open(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await parts.buy("k1")
+
+    async def defect() -> None:
+        raise ArithmeticError("defect")
+
+    monkeypatch.setattr(parts.orders, "cancel_resting", defect)
+    folder.set_mode("Stopped")
+    parts.control.refresh()
+    await parts.shutdown._retry()
+    assert position(exchange) == 0
+    assert parts.shutdown.incomplete == "a step failed unexpectedly, see the log"

@@ -1,6 +1,7 @@
 """Strategies that are slow, never return or end the process: the event loop, other markets and the exit go on."""
 
 import asyncio
+import decimal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -152,3 +153,28 @@ async def test_a_result_of_any_numeric_type_becomes_a_decimal(
     signal = await runner.signal(CLOSES, stopping)
     assert isinstance(signal, Decimal)
     assert signal == Decimal(result)  # type: ignore[arg-type] # on purpose
+
+
+class Unprintable(BaseException):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+async def test_an_error_without_a_text_does_not_end_the_thread(stopping: asyncio.Event) -> None:
+    def strategy(_: Sequence[Decimal]) -> Decimal:
+        raise Unprintable
+
+    runner = StrategyRunner(strategy)
+    for _ in range(2):
+        with pytest.raises(StrategyFailed, match="Unprintable"):
+            await runner.signal(CLOSES, stopping)
+
+
+async def test_a_strategy_changes_no_precision_but_its_own(stopping: asyncio.Event) -> None:
+    def strategy(_: Sequence[Decimal]) -> Decimal:
+        decimal.getcontext().prec = 3
+        return Decimal(1) / 3
+
+    before = Decimal(1) / 3
+    assert await StrategyRunner(strategy).signal(CLOSES, stopping) == Decimal("0.333")
+    assert Decimal(1) / 3 == before

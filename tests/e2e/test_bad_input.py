@@ -197,7 +197,12 @@ def test_storage_cannot_be_removed_from_an_agent(sandbox, namespace):
 
 
 def test_the_api_server_accepts_every_example(sandbox, namespace):
-    examples = sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
+    # monitor-halt has Helm values and rights for a separate namespace; test_monitor_halts applies them.
+    examples = [
+        file
+        for file in sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
+        if file.parent.name != "monitor-halt"
+    ]
     assert examples
     for file in examples:
         sandbox.tools.kubectl(

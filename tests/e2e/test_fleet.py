@@ -222,13 +222,10 @@ def test_agents_keep_running_without_a_node_agent_and_recover_with_it(sandbox, f
     assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
 
 
-def test_deleting_the_agent_deletes_all_children(sandbox, fleet):
+def test_deleting_the_agent_deletes_all_children_and_keeps_the_journals(sandbox, fleet):
     namespace, _, _ = fleet
     sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
-    kinds = (
-        "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,"
-        "persistentvolumeclaims,services"
-    )
+    kinds = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,services"
 
     def remaining():
         items = sandbox.tools.get(kinds, f"--namespace={namespace}").get("items", [])
@@ -239,3 +236,5 @@ def test_deleting_the_agent_deletes_all_children(sandbox, fleet):
         ]
 
     wait_for(lambda: remaining() == [], timeout_s=60)
+    claims = sandbox.tools.get("persistentvolumeclaims", f"--namespace={namespace}")["items"]
+    assert {item["metadata"]["name"] for item in claims} == {f"state-{name}" for name in NAMES}

@@ -34,6 +34,7 @@ class Agent:
     latency: float = 80.0
     escrow_failures: int = 0
     mismatches: int = 0
+    interval_failures: int = 0
     dropped: int = 0
     is_alive: bool = True
     silent_s: float = 0
@@ -118,6 +119,9 @@ class Scenario:
         self._point(metrics.WALLET_BALANCE.name, "gauge", agent.balance, name, *wallet)
         self._point(metrics.POSITION_MISMATCHES.name, "gauge", agent.mismatches, name)
         self._point(metrics.HEARTBEAT.name, "count", 5, name)
+        if agent.interval_failures:
+            failures, strategy = metrics.INTERVAL_FAILURES.name, "error_type:strategy"
+            self._point(failures, "count", agent.interval_failures, name, strategy)
         if agent.dropped:
             self._point(
                 metrics.TELEMETRY_DROPPED.name, "count", agent.dropped, name, "signal:metrics"

@@ -263,8 +263,9 @@ async def test_page_without_a_dashboard_explains_how_to_create_one(visiting, ser
 
 async def test_widget_that_cannot_be_shown_explains_why(sandbox, visiting):
     widgets = sandbox.organisation.dashboards["fleet"]["widgets"]
-    widgets[4]["definition"]["requests"][0]["queries"][0]["query"] = "top(avg:a{*}, 10)"
-    widgets[5]["definition"]["type"] = "hostmap"
+    shown = {item["definition"].get("title"): item["definition"] for item in widgets}
+    shown["P&L by market"]["requests"][0]["queries"][0]["query"] = "top(avg:a{*}, 10)"
+    shown["P&L by strategy"]["type"] = "hostmap"
     async with visiting(sandbox.url + FLEET) as visit:
         assert "unreadable query" in await card(visit.page, "P&L by market").inner_text()
         assert "hostmap" in await card(visit.page, "P&L by strategy").inner_text()

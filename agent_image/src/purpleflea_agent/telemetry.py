@@ -1,4 +1,4 @@
-"""Import paths of code for the published integration, such as purpleflea_sdk.telemetry.metrics.
+"""Import paths of code for the published integration, such as purpleflea_agent.telemetry.metrics.
 
 The modules are those of purpleflea_sdk.telemetry, so both paths share their state: see docs/published-page.md.
 """

@@ -22,6 +22,8 @@ from purpleflea_sdk.telemetry import logs
 POLL_INTERVAL_S = 0.25
 ACKNOWLEDGE_WAIT_S = 1.0
 """Longest wait of an acknowledgement for requests in flight. The operator waits 1.5 s for the answer."""
+REPORT_TIMEOUT_S = 0.4
+"""Longest wait for the report about work in progress, which may need a disk or code of a user that does not answer."""
 
 logger = logging.getLogger("purpleflea.control")
 
@@ -189,7 +191,13 @@ class ControlFile:
         self.refresh()
         await self.wait_until_applied()
         mode = self.mode
-        drain = await report()
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                drain = await report()
+        except TimeoutError:
+            drain = Drain(
+                is_drained=False, left_undone="not known: the report did not arrive in time"
+            )
         return self.acknowledged(
             # The mode may have changed while the report was made.
             at_rest=self.is_halted and drain.is_drained and self.mode is mode,

@@ -145,7 +145,7 @@ class _Process:
             if _is_async(self.function):
                 result = self.function(self.agent)
             else:
-                result = await asyncio.to_thread(self.function, self.agent)
+                result = await asyncio.to_thread(_without_stop_iteration, self.function, self.agent)
             if inspect.isawaitable(result):
                 await result
         except asyncio.CancelledError:
@@ -153,7 +153,11 @@ class _Process:
                 raise
             self.death = "it was canceled"
             logger.critical("The agent's function was canceled")
-        except (Exception, SystemExit) as error:  # code of the user may raise anything
+        except KeyboardInterrupt:
+            raise
+        except (
+            BaseException
+        ) as error:  # code of the user may raise anything, such as the panic of a Rust library
             self.death = f"{type(error).__name__}: {error}"
             logger.critical("The agent's function failed", exc_info=error)
         else:
@@ -346,6 +350,14 @@ def _probe(problem: str | None) -> Response:
     if problem is None:
         return Response.of_json({"status": "ok"})
     return Response.of_json({"status": "failed", "detail": problem}, status=503)
+
+
+def _without_stop_iteration(function: Function, agent: Agent) -> Awaitable[None] | None:
+    """Call the function. A future cannot have a StopIteration, so it would never end."""
+    try:
+        return function(agent)
+    except StopIteration as error:
+        raise RuntimeError("the function raised StopIteration") from error
 
 
 def _is_async(function: Function) -> bool:

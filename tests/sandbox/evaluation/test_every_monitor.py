@@ -100,6 +100,13 @@ ROWS = (
         recovery_says="no more dropped telemetry",
     ),
     Row(
+        key="interval-failures",
+        agent={"interval_failures": 5},
+        recovers_within=21,
+        says="strategy",
+        recovery_says="no longer fail",
+    ),
+    Row(
         key="halted",
         operator={"longest_halt_h": 25},
         group=CLUSTER,

@@ -20,6 +20,7 @@ import httpx2
 from ddtrace.trace import tracer
 
 from purpleflea_agent.journal import JournalError, journal
+from purpleflea_agent.trading.strategy_runner import StrategyRunner
 from purpleflea_contract.metrics import Metric
 from purpleflea_sdk.telemetry import metrics
 from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value
@@ -50,6 +51,13 @@ class _RoutedEmitter(Emitter):
         """Do nothing, because other agents use it too."""
 
 
+class _InThisThread:
+    """Runs the calls of a strategy at once, because time would pass while another thread runs them."""
+
+    def put(self, call: Callable[[], None]) -> None:
+        call()
+
+
 class _Unexpected(logging.Handler):
     """Counts log records with an exception, which are defects of the agent."""
 
@@ -74,6 +82,8 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
     unexpected, root = _Unexpected(), logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     transport: Any = httpx2.AsyncHTTPTransport
+    runner_class: Any = StrategyRunner
+    calls_of = runner_class._queue
     handle, make_key, emitter = transport.handle_async_request, uuid.uuid4, metrics._emitter
     keys = plan.random("keys")
     make_context, executor = ssl.create_default_context, vars(journal)["ThreadPoolExecutor"]
@@ -88,11 +98,13 @@ def run(plan: Plan, *, progress: Callable[[str], None] = lambda _: None) -> Resu
         loop.set_task_factory(new_task)
         uuid.uuid4 = lambda: uuid.UUID(int=keys.getrandbits(128), version=4)
         world = World(plan, loop, folder, progress)
+        runner_class._queue = lambda _: _InThisThread()
         transport.handle_async_request = lambda _, request: world.request(request)
         metrics.install(_RoutedEmitter(None))
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(world.main())
     finally:
+        runner_class._queue = calls_of
         transport.handle_async_request = handle
         uuid.uuid4 = make_key
         ssl.create_default_context = make_context

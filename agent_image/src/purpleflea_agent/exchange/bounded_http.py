@@ -74,6 +74,8 @@ async def answer(client: httpx2.AsyncClient, request: httpx2.Request, *, deadlin
         raise NeverSent(f"{request.url.host} cannot be reached: {_text(error)}") from error
     except (TimeoutError, httpx2.TimeoutException) as error:
         raise OutcomeUnknown(f"{path}: no answer in time", error_type="timeout") from error
+    except (OverflowError, ExceptionGroup) as error:  # the port of the URL is beyond 65535
+        raise NeverSent(f"{request.url.host} has an invalid port") from error
     except httpx2.HTTPError as error:
         raise OutcomeUnknown(
             f"{path}: connection lost: {_text(error)}", error_type="connection"

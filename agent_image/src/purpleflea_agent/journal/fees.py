@@ -23,9 +23,15 @@ class FeeTable:
 
     def add(self, market: str, fee_usd: Decimal) -> None:
         """Add the fee of a fill. Call it before the order is updated."""
+        totals = self.totals()
+        # Old orders are deleted after a month, and their fees must stay, also in markets without another fill.
+        self._database.executemany(
+            "INSERT OR IGNORE INTO facts VALUES (?, ?)",
+            [(f"{PREFIX}{name}", str(total)) for name, total in totals.items()],
+        )
         if not fee_usd:
             return
-        total = self.totals().get(market, Decimal(0)) + fee_usd
+        total = totals.get(market, Decimal(0)) + fee_usd
         self._database.execute(
             "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (f"{PREFIX}{market}", str(total)),

@@ -29,10 +29,15 @@ class OrderTimes:
         self._key_values = key_values
         self._boot = boot_id()
 
-    def add(self, now: float) -> None:
-        """Record an order at a time of the monotonic clock."""
+    def add(self, now: float, *, earlier: int = 0) -> None:
+        """Record an order at a time of the monotonic clock.
+
+        `earlier` is the number of orders in the last minute by the wall clock. It counts if no order of this boot is
+        known, because a second restart would otherwise lose those of the former boot.
+        """
         if self._boot is not None:
-            times = [*(self._times(now) or ()), now]
+            known = self._times(now)
+            times = [*([now] * earlier if known is None else known), now]
             self._key_values.set(NAME, json.dumps({"boot": self._boot, "times": times}))
 
     def ages(self, now: float) -> list[float] | None:

@@ -25,7 +25,7 @@ from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
 from purpleflea_agent.journal.fees import FeeTable
 from purpleflea_agent.journal.key_values import KeyValueTable
-from purpleflea_agent.journal.order_times import OrderTimes
+from purpleflea_agent.journal.order_times import WINDOW_S, OrderTimes
 from purpleflea_agent.journal.orders import OrderTable
 from purpleflea_agent.journal.positions import (
     ALL_READABLE,
@@ -73,8 +73,9 @@ class JournalStore:
     def write(self, request: OrderRequest, now: float, monotonic: float) -> None:
         """Write an order to disk before it is sent."""
         with self._transaction():
+            earlier = self.orders.count_since(now - WINDOW_S)
             self.orders.write(request, now)
-            self.order_times.add(monotonic)
+            self.order_times.add(monotonic, earlier=earlier)
             self.daily_stats.add(now, {daily_stats.ORDERS: 1})
 
     def settle(self, order: Order, now: float) -> None:

@@ -239,6 +239,11 @@ async def _error_of(work: Awaitable[object]) -> str | None:
         await work
     except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
         return _public_text(error)
+    except (
+        Exception
+    ):  # a defect in the handling of one order must not keep another from its cancellation
+        logger.exception("A step of the shutdown failed unexpectedly; retrying")
+        return "a step failed unexpectedly, see the log"
     return None
 
 

@@ -5,7 +5,7 @@ To add a strategy, write a function and add it to BUILT_IN, or install a package
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from importlib import import_module, metadata
 
 ENTRY_POINTS = "purpleflea.strategies"
@@ -64,8 +64,11 @@ def from_path(path: str) -> Strategy:
     if not module_name or not name:
         raise UnknownStrategy(f"the strategy {path!r} is not a path: write it as module:function")
     try:
-        strategy = getattr(import_module(module_name), name, None)
-    except Exception as error:  # code of the user may raise anything
+        with localcontext():  # the module may change precision and traps, and limits need theirs
+            strategy = getattr(import_module(module_name), name, None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code of the user may raise anything, and may call sys.exit
         raise UnknownStrategy(
             f"the module of the strategy {path!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -79,10 +82,19 @@ def from_path(path: str) -> Strategy:
 
 def _load(entry_point: metadata.EntryPoint) -> Strategy:
     try:
-        strategy: Strategy = entry_point.load()
-    except Exception as error:  # code of another package may raise anything
+        with localcontext():  # as above
+            strategy: Strategy = entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as error:  # code of another package may raise anything, and may call sys.exit
         raise UnknownStrategy(
             f"the strategy {entry_point.name!r} ({entry_point.value}) cannot be loaded:"
             f" {type(error).__name__}: {error}"
         ) from error
+    if not callable(strategy):
+        raise UnknownStrategy(
+            f"the strategy {entry_point.name!r} ({entry_point.value}) is not a function: correct the entry point"
+        )
     return strategy

@@ -7,6 +7,7 @@ is not called again, because a second call could meet state that the first one h
 import asyncio
 import contextlib
 import contextvars
+import decimal
 import queue
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_sdk.telemetry.guard import text_of
 
 TIMEOUT_S = 10.0
 """Longest wait for a signal. The price that the signal is computed from becomes older by the same time."""
@@ -74,6 +76,8 @@ class StrategyRunner:
         result: asyncio.Future[Decimal] = loop.create_future()
         # The spans and log lines of the strategy belong to the trace of the interval.
         context = contextvars.copy_context()
+        # A copy refers to the same precision and traps, with which limits and positions are computed.
+        context.run(_use_own_arithmetic)
 
         def call() -> None:
             signal, error = Decimal(0), None
@@ -82,10 +86,8 @@ class StrategyRunner:
                 signal = Decimal(context.run(self._strategy, closes))
             except BaseException as raised:  # code of the user may raise anything
                 is_usual = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
-                name = type(raised).__name__
-                error = (
-                    raised if is_usual else StrategyFailed(f"the strategy raised {name}: {raised}")
-                )
+                text = f"the strategy raised {type(raised).__name__}: {text_of(raised)}"
+                error = raised if is_usual else StrategyFailed(text)
             self._started = None
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_settle, result, signal, error)
@@ -101,6 +103,10 @@ class StrategyRunner:
             # Not an executor, because the interpreter waits for the threads of executors at its end.
             threading.Thread(target=_run, args=(self._calls,), name="strategy", daemon=True).start()
         return self._calls
+
+
+def _use_own_arithmetic() -> None:
+    decimal.setcontext(decimal.getcontext().copy())
 
 
 def _run(calls: queue.SimpleQueue[Callable[[], None]]) -> None:

@@ -148,7 +148,7 @@ def configure(environment: Environment, stream: TextIO | None = None) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "ddtrace"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    for name in ("httpx", "httpcore", "uvicorn", "uvicorn.error"):
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from purpleflea_agent.exchange import bounded_http
 from purpleflea_agent.exchange.bounded_http import DEADLINE_S, TIMEOUT, Answer
-from purpleflea_agent.exchange.errors import NoApiKey, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.errors import NeverSent, NoApiKey, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
     Balance,
@@ -100,7 +101,7 @@ class SeedExchange:
 
     async def cancel_order(self, order_id: str) -> Order:
         """Cancel an open limit order."""
-        url = f"{self._endpoints.trading}/v1/orders/{order_id}"
+        url = f"{self._endpoints.trading}/v1/orders/{_segment(order_id)}"
         answer = await self._call("DELETE", url, endpoint="/v1/orders/:id")
         return _parsed(wire.OrderPayload, answer).order()
 
@@ -149,7 +150,7 @@ class SeedExchange:
 
     async def escrow(self, escrow_id: str) -> Escrow:
         """Return the state of an escrow."""
-        url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}"
+        url = f"{self._endpoints.escrow}/v1/escrow/{_segment(escrow_id)}"
         answer = await self._call("GET", url, endpoint="/v1/escrow/:id")
         return _with_id(_parsed(wire.EscrowPayload, answer).escrow(), escrow_id)
 
@@ -172,7 +173,7 @@ class SeedExchange:
         await self._client.aclose()
 
     async def _change_escrow(self, escrow_id: str, action: str) -> Escrow:
-        url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}/{action}"
+        url = f"{self._endpoints.escrow}/v1/escrow/{_segment(escrow_id)}/{action}"
         answer = await self._call("POST", url, endpoint=f"/v1/escrow/:id/{action}")
         return _with_id(_parsed(wire.EscrowPayload, answer).escrow(), escrow_id)
 
@@ -194,8 +195,16 @@ class SeedExchange:
         key = self._key_file.key()
         if key is None:
             raise NoApiKey(f"no API key: {self._key_file.path} is missing or empty")
+        if not key.isprintable():
+            raise NoApiKey(
+                f"no API key: {self._key_file.path} has more than one line, or control characters"
+            )
         deadline = asyncio.get_running_loop().time() + self._deadline_s
-        request = self._client.build_request(method, url, params=query, json=body)
+        try:
+            request = self._client.build_request(method, url, params=query, json=body)
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            text = redaction.redact(str(error)[:MAX_DETAIL])
+            raise NeverSent(f"{endpoint}: the URL cannot be used: {text}") from error
         if idempotency_key is not None:
             request.headers["Idempotency-Key"] = idempotency_key
         answer = await self._send(request, key, endpoint, deadline)
@@ -238,6 +247,16 @@ def _content(answer: Answer) -> bytes:
         retry_after_s=_retry_after(answer),
         in_public=_status_text(status) if is_about_our_key else None,
     )
+
+
+def _segment(name: str) -> str:
+    """Return an id of the exchange as one segment of a path, so that it never addresses another path."""
+    if name.strip(".") == "":
+        raise NeverSent(f"the exchange reported the id {name!r}, which is not usable")
+    try:
+        return quote(name, safe="")
+    except UnicodeError as error:
+        raise NeverSent("the exchange reported an id that is not usable") from error
 
 
 def _status_text(status: int) -> str:

@@ -25,7 +25,7 @@ class RefreshError(Exception):
         self.cause = cause
 
 
-def _ignore(_: Manifest) -> None:
+def _ignore(_: object) -> None:
     """Do nothing."""
 
 

@@ -18,7 +18,7 @@ export class Card {
     this.container = el("div", { class: "chart", role: "img" });
     this.root = el(
       "article", { class: `card w-${widget.layout.width} h-${widget.layout.height}`, id: widget.id, "data-type": widget.type, "aria-labelledby": `${widget.id}-title` },
-      el("div", { class: "card-head" }, el("h3", { id: `${widget.id}-title` }, widget.title), this.hasChart ? this.toggle : null),
+      el("div", { class: "card-head" }, el("h3", { id: `${widget.id}-title` }, widget.title || "Note"), this.hasChart ? this.toggle : null),
       this.body,
     );
   }
