@@ -203,6 +203,15 @@ def test_identities_are_forgotten_after_a_day_also_if_no_resource_observes_them(
     assert not index._services
 
 
+def test_an_identity_that_returned_leaves_no_memory_after_a_day():
+    index = AbsenceIndex()
+    for changed in (agent(replicas=2), agent(), agent(replicas=2)):
+        index.upsert(changed, NOW)
+    assert view(index, NOW + timedelta(days=1)).running == {"a-0", "a-1"}
+    assert not index._gone
+    assert not index._expiring
+
+
 def test_an_agent_that_is_being_deleted_is_absent_from_then_on():
     index, manifest = AbsenceIndex(), agent()
     manifest["metadata"]["deletionTimestamp"] = NOW.isoformat()
