@@ -209,10 +209,15 @@ class _Operator:
             halts.on_agent(kind, manifest)
             lane.on_event(kind, manifest)
             observability.absences.on_agent(kind, manifest)
+            observability.absences.on_pod(kind, manifest)
 
         def on_agent_deleted(key: NamespacedName) -> None:
             halts.on_agent_deleted(key)
             observability.absences.on_agent_deleted(key)
+
+        def on_pod_deleted(key: NamespacedName) -> None:
+            lane.on_pod_deleted(key)
+            observability.absences.on_pod_deleted(key)
 
         lost = LostNamespaces(self._scope, self._states, cache, self._queue.add)
         self._stack.callback(lost.close)
@@ -228,7 +233,7 @@ class _Operator:
             on_object=on_object,
             on_refusal=lost.on_refused,
             on_agent_deleted=on_agent_deleted,
-            on_pod_deleted=lane.on_pod_deleted,
+            on_pod_deleted=on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator.controllers.observability.decisions.absences import AbsenceIndex
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import RolloutIndex
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
@@ -27,7 +28,15 @@ class Fleet(CachedFleet):
         return self.replaced
 
     def put(
-        self, name="momentum", *, replicas=2, mode="Active", since=None, rolling=False, **status
+        self,
+        name="momentum",
+        *,
+        replicas=2,
+        mode="Active",
+        since=None,
+        rolling=False,
+        env="production",
+        **status,
     ):
         agent = an_agent(name, uid=name)
         now = self._scenario.now
@@ -37,7 +46,7 @@ class Fleet(CachedFleet):
         }
         agent["spec"] |= {
             "replicas": replicas,
-            "datadog": {"env": "production", "service": "purpleflea-trading-agent"},
+            "datadog": {"env": env, "service": "purpleflea-trading-agent"},
         }
         reason = "RollingOut" if rolling else "Complete"
         agent["status"] = {
@@ -120,6 +129,37 @@ async def test_an_intent_costs_one_list_and_one_create_and_then_one_list_per_pas
         if set(tags) <= set(monitor.tags)
     ]
     assert muted == ["Purple Flea agent: no heartbeat"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fleet: fleet.put(mode="Stopped"),
+        lambda fleet: fleet.delete(),
+        lambda fleet: fleet.put(replicas=0),
+        lambda fleet: fleet.put(env="staging"),
+    ],
+    ids=["stopped", "deleted", "scaled to zero", "moved"],
+)
+async def test_agents_that_continue_to_run_are_not_muted_until_their_pods_end(
+    scenario, fleet, change
+):
+    fleet.put()
+    fleet.replaced = [a_pod(scenario, f"momentum-{n}", age_s=86_400, ready=True) for n in range(2)]
+    assert change(fleet)
+    for _ in range(2):
+        await scenario.reconcile()
+    assert requests(scenario) == []
+    # One pod ends, and is recreated without the change.
+    pod = fleet.replaced.pop()
+    assert fleet.absence_index.delete_pod(f"{NS}/momentum")
+    await scenario.reconcile()
+    assert active(scenario) == [("agent_id:momentum-1", 25 * 60)]
+    fleet.replaced.append(pod)
+    assert fleet.absence_index.upsert_pod(pod, scenario.now)
+    await scenario.reconcile()
+    assert active(scenario) == []
+    assert requests(scenario) == ["GET", "POST", "GET", "DELETE"]
 
 
 async def test_the_downtime_ends_with_the_intent_and_then_nothing_is_requested(scenario, fleet):
@@ -247,7 +287,11 @@ async def test_disabling_the_feature_ends_the_downtimes(scenario, fleet):
 
 def a_pod(scenario, name, *, age_s, ready=False, ending=False):
     created = (scenario.now - timedelta(seconds=age_s)).isoformat()
-    metadata = {"name": name, "creationTimestamp": created}
+    labels = {
+        kubernetes.DD_LABEL_ENV: "production",
+        kubernetes.DD_LABEL_SERVICE: "purpleflea-trading-agent",
+    }
+    metadata = {"name": name, "namespace": NS, "creationTimestamp": created, "labels": labels}
     if ending:
         metadata["deletionTimestamp"] = scenario.now.isoformat()
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]

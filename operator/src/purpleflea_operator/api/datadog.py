@@ -1,10 +1,12 @@
 """PurpleFleaAgent v1alpha1: spec.datadog, the telemetry of the agents."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from purpleflea_contract.settings import SpecModel
+from purpleflea_contract.tags import stored_value
 from purpleflea_operator.api.types import TagKey, TagValue, rule, rules
 
 
@@ -147,3 +149,17 @@ class Datadog(SpecModel):
             fieldPath=".endpoint",
         ),
     )
+
+
+_DEFAULTS = {name: Datadog.model_fields[name].default for name in ("env", "service")}
+
+
+def stored_service(datadog: Mapping[str, Any]) -> tuple[str, str]:
+    """Return env and service as Datadog stores them, from a spec.datadog that need not be valid or complete.
+
+    The API server stores no defaults, so a field that is not set has the default of the model.
+    """
+    env, service = (
+        stored_value(name, str(datadog.get(name, default))) for name, default in _DEFAULTS.items()
+    )
+    return env, service

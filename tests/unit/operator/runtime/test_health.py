@@ -177,6 +177,23 @@ def test_the_longest_halt_of_a_fleet_counts_halts_and_no_stop_by_the_spec(tradin
     assert totals.fleets((), NOW) == {("production", "s"): (2, longest_s)}
 
 
+@pytest.mark.parametrize(
+    ("datadog", "fleet"),
+    [
+        (None, ("production", "purpleflea-trading-agent")),
+        ({"env": "paper"}, ("paper", "purpleflea-trading-agent")),
+        ({"service": "desk"}, ("production", "desk")),
+        ({"env": "Crypto Desk", "service": "Alpha_"}, ("crypto_desk", "alpha")),
+    ],
+)
+def test_agents_with_default_tags_belong_to_the_fleet_that_the_monitors_query(datadog, fleet):
+    agent, totals = halted_agent("a", mode="Halted", since=ago(hours=1)), FleetTotals()
+    del agent["spec"]["datadog"]
+    agent["spec"] |= {} if datadog is None else {"datadog": datadog}
+    totals.upsert(agent)
+    assert totals.fleets([fleet], NOW) == {fleet: (1, 3600)}
+
+
 def test_a_fleet_that_a_resource_observes_is_reported_without_agents():
     totals = FleetTotals()
     totals.upsert(halted_agent("a", mode="Halted", since=ago(minutes=1)))

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from purpleflea_contract.control import Mode
+from purpleflea_operator.api.datadog import stored_service
 from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text, timestamp
 
 OBSERVED = "TelemetryReady"
 Fleet = tuple[str, str]
-"""Env and service in lower case, as Datadog stores them."""
+"""Env and service as Datadog stores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class FleetTotals:
             ),
             count(status.get("replicas")),
             count(status.get("readyReplicas")),
-            _fleet(manifest),
+            stored_service(mapping(mapping(manifest.get("spec")).get("datadog"))),
             _halted_since(mapping(status.get("trading"))),
         )
         self._entries[uid] = entry
@@ -97,12 +98,6 @@ class FleetTotals:
         self.ready += sign * entry.ready
         if (OBSERVED, "True") in entry.conditions:
             self.observed += sign * entry.replicas
-
-
-def _fleet(manifest: Manifest) -> Fleet:
-    datadog = mapping(mapping(manifest.get("spec")).get("datadog"))
-    env, service = (text(datadog.get(name)).lower() for name in ("env", "service"))
-    return env, service
 
 
 def _halted_since(trading: Manifest) -> float | None:

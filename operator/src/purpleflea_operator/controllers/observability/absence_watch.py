@@ -27,7 +27,7 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 
 class AbsenceWatch:
-    """Watches all agents through `on_agent` and `on_agent_deleted`."""
+    """Watches all agents and their pods through its `on_...` methods."""
 
     def __init__(
         self,
@@ -47,6 +47,15 @@ class AbsenceWatch:
         """Process an agent at O(1). Objects of other kinds are ignored."""
         if kind is kube_resources.AGENT:
             self._note(self._index.upsert(manifest, self._now()))
+
+    def on_pod(self, kind: ResourceKind, manifest: Manifest) -> None:
+        """Process a pod of an agent at O(1). Objects of other kinds are ignored."""
+        if kind is kube_resources.POD:
+            self._note(self._index.upsert_pod(manifest, self._now()))
+
+    def on_pod_deleted(self, key: NamespacedName) -> None:
+        """Process the deletion of a pod of an agent at O(1)."""
+        self._note(self._index.delete_pod(f"{key.namespace}/{key.name}"))
 
     def on_agent_deleted(self, key: NamespacedName) -> None:
         """Process the deletion of an agent at O(1)."""

@@ -13,6 +13,7 @@ from datetime import datetime
 import aiohttp
 
 from purpleflea_operator.controllers.observability.absence_watch import AbsenceWatch
+from purpleflea_operator.controllers.observability.decisions.version_rollouts import service_of
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -96,10 +97,11 @@ class ObservabilityController:
             self._queue.add(key)
 
     def fleets(self) -> list[tuple[str, str]]:
-        """Return env and service of the fleets that the resources observe, in lower case."""
+        """Return env and service of the fleets that the resources observe, as Datadog stores them."""
         specs = (mapping(resource.get("spec")) for resource in self._resources.all())
         return [
-            (text(spec.get("env")).lower(), text(spec.get("service")).lower()) for spec in specs
+            service_of(env=text(spec.get("env")), service=text(spec.get("service")))
+            for spec in specs
         ]
 
     def start(self) -> None:

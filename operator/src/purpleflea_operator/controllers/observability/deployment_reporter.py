@@ -55,7 +55,7 @@ class CachedFleet:
 
     def absences(self, *, env: str, service: str, now: datetime) -> Absences:
         """Return the identities of one service that run, and those that are absent on purpose."""
-        return self.absence_index.view(env=env, service=service, now=now)
+        return self.absence_index.view(env=env, service=service, now=now, pods=self.pods)
 
     def versions(self, *, env: str, service: str) -> View:
         """Return the versions of the agents of one service."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.observability.absence_watch import AbsenceWatch
 from purpleflea_operator.controllers.observability.decisions import downtimes
@@ -81,6 +82,136 @@ def test_the_running_and_the_absent_identities_follow_from_the_agents(changes, r
     assert (found.running, found.absent) == (running, absent)
 
 
+def a_labelled_pod(name, *, env="production", ended_min=None):
+    metadata = {
+        "name": name,
+        "namespace": "trading",
+        "labels": {
+            kubernetes.LABEL_INSTANCE: "a",
+            kubernetes.DD_LABEL_ENV: env,
+            kubernetes.DD_LABEL_SERVICE: "desk",
+        },
+    }
+    if ended_min is not None:
+        metadata["deletionTimestamp"] = (NOW - timedelta(minutes=ended_min)).isoformat()
+    return {"metadata": metadata}
+
+
+def moved(**changes):
+    manifest = agent(**changes)
+    manifest["spec"]["datadog"]["env"] = "staging"
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("after", "pods", "running", "absent"),
+    [
+        # The spec is invalid, or the StatefulSet cannot be written: all pods run with the former env.
+        (moved(replicas=3), [("a-0",), ("a-1",), ("a-2",)], {"a-0", "a-1", "a-2"}, set()),
+        (agent(replicas=1), [("a-0",), ("a-1",), ("a-2",)], {"a-0", "a-1", "a-2"}, set()),
+        (agent(replicas=3, trading=stopped()), [("a-2",)], {"a-2"}, {"a-0", "a-1"}),
+        ("delete", [("a-0",)], {"a-0"}, {"a-1", "a-2"}),
+        # A rollout to the other env has replaced one pod.
+        (moved(replicas=3), [("a-0",), ("a-1",), ("a-2", "staging")], {"a-0", "a-1"}, {"a-2"}),
+        (moved(replicas=3), [("a-0", "PRODUCTION")], {"a-0"}, {"a-1", "a-2"}),
+        # A pod that ends sends no heartbeats, unless it does not end within its grace period.
+        (agent(replicas=1), [("a-0",), ("a-2", "production", -60)], {"a-0"}, {"a-1", "a-2"}),
+        (agent(replicas=1), [("a-0",), ("a-2", "production", 15)], {"a-0"}, {"a-1", "a-2"}),
+        (agent(replicas=1), [("a-0",), ("a-2", "production", 16)], {"a-0", "a-2"}, {"a-1"}),
+        (moved(replicas=3), [], set(), {"a-0", "a-1", "a-2"}),
+    ],
+)  # fmt: skip
+def test_an_identity_is_absent_only_if_no_pod_has_it(after, pods, running, absent):
+    index = AbsenceIndex()
+    index.upsert(agent(replicas=3), NOW)
+    index.delete("trading/a", NOW) if after == "delete" else index.upsert(after, NOW)
+    found = [
+        a_labelled_pod(name, **dict(zip(("env", "ended_min"), labels, strict=False)))
+        for name, *labels in pods
+    ]
+    owned = {"trading/a": found}
+    result = index.view(env="production", service="desk", now=NOW, pods=owned.__getitem__)
+    assert (result.running, result.absent) == (running, absent)
+
+
+def test_an_identity_is_absent_for_a_day_after_its_pod_ended():
+    index, pods = AbsenceIndex(), [a_labelled_pod("a-0")]
+    index.upsert(agent(), NOW)
+    index.upsert(moved(), NOW)
+
+    def at(hours):
+        now = NOW + timedelta(hours=hours)
+        return index.view(env="production", service="desk", now=now, pods=lambda _: pods).absent
+
+    assert [at(hours) for hours in (0, 20, 40, 60)] == [set()] * 4
+    pods.clear()
+    assert (at(61), at(83), at(84)) == ({"a-0"}, {"a-0"}, set())
+    assert not index._gone
+
+
+def test_the_end_and_the_return_of_a_pod_are_news_once_and_only_if_they_concern_a_view():
+    index, pod = AbsenceIndex(), a_labelled_pod("a-0")
+    ending = a_labelled_pod("a-0", ended_min=0)
+    pods = [pod]
+
+    def update():
+        index.view(env="production", service="desk", now=NOW, pods=lambda _: pods)
+
+    index.upsert(agent(), NOW)
+    update()
+    assert index.upsert_pod(pod, NOW) == index.delete_pod("trading/a") == frozenset()
+    index.upsert(moved(), NOW)
+    update()
+    assert index.upsert_pod(pod, NOW) == frozenset()
+    assert [index.upsert_pod(ending, NOW) for _ in range(2)] == [{SERVICE}, frozenset()]
+    update()
+    assert index.delete_pod("trading/a") == {SERVICE}
+    pods.clear()
+    update()
+    assert index.delete_pod("trading/a") == frozenset()
+    # An evicted pod returns with the former env.
+    assert index.upsert_pod(pod, NOW) == {SERVICE}
+    assert index.upsert_pod(a_labelled_pod("a-0", env="staging"), NOW) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("datadog", "service"),
+    [
+        (None, ("production", "purpleflea-trading-agent")),
+        ({"env": "paper"}, ("paper", "purpleflea-trading-agent")),
+        ({"service": "desk"}, ("production", "desk")),
+        ({"env": "Crypto Desk", "service": "Alpha_"}, ("crypto_desk", "alpha")),
+    ],
+)
+def test_agents_with_default_tags_belong_to_the_service_that_datadog_stores(datadog, service):
+    index, manifest = AbsenceIndex(), agent(trading=stopped())
+    del manifest["spec"]["datadog"]
+    manifest["spec"] |= {} if datadog is None else {"datadog": datadog}
+    assert index.upsert(manifest, NOW) == {service}
+
+
+@pytest.mark.parametrize("has_own_service", [False, True])
+def test_identities_are_forgotten_after_a_day_also_if_no_resource_observes_them(has_own_service):
+    index = AbsenceIndex()
+    for hours in range(100):
+        now = NOW + timedelta(hours=hours)
+        service = f"s{hours}" if has_own_service else "desk"
+        index.upsert(agent(f"b{hours}", service=service), now)
+        index.delete(f"trading/b{hours}", now)
+    assert sum(map(len, index._gone.values())) == len(index._expiring) == 24
+    assert len(index._gone) == (24 if has_own_service else 1)
+    assert not index._services
+
+
+def test_an_identity_that_returned_leaves_no_memory_after_a_day():
+    index = AbsenceIndex()
+    for changed in (agent(replicas=2), agent(), agent(replicas=2)):
+        index.upsert(changed, NOW)
+    assert view(index, NOW + timedelta(days=1)).running == {"a-0", "a-1"}
+    assert not index._gone
+    assert not index._expiring
+
+
 def test_an_agent_that_is_being_deleted_is_absent_from_then_on():
     index, manifest = AbsenceIndex(), agent()
     manifest["metadata"]["deletionTimestamp"] = NOW.isoformat()
@@ -132,10 +263,11 @@ def test_the_first_rollout_of_an_agent_is_not_a_replacement():
     assert len(view(index).rolling) == 1
 
 
-def a_pod(age_min, *, ready=None, ending_min=None):
+def a_pod(age_min, *, ready=None, ending_min=None, grace_min=0):
     metadata = {"name": "a-0", "creationTimestamp": (NOW - timedelta(minutes=age_min)).isoformat()}
     if ending_min is not None:
         metadata["deletionTimestamp"] = (NOW - timedelta(minutes=ending_min)).isoformat()
+        metadata["deletionGracePeriodSeconds"] = grace_min * 60
     status = {} if ready is None else {"conditions": [{"type": "Ready", "status": str(ready)}]}
     return {"metadata": metadata, "status": status}
 
@@ -149,6 +281,10 @@ def a_pod(age_min, *, ready=None, ending_min=None):
         (a_pod(16, ready=False), False),
         (a_pod(999, ready=True, ending_min=1), True),
         (a_pod(999, ending_min=16), False),
+        # The time of the deletion includes the grace period.
+        (a_pod(999, ending_min=-46, grace_min=60), True),
+        (a_pod(999, ending_min=-44, grace_min=60), False),
+        (a_pod(999, ending_min=1, grace_min=60), False),
         ({"metadata": {"name": "a-0"}}, False),
     ],
 )
@@ -264,6 +400,7 @@ async def test_a_resource_is_queued_once_after_a_burst(monkeypatch, spec, metada
     fleet = CachedFleet(RolloutIndex(), ObjectCache())
     watch = AbsenceWatch(cache, fleet, queue, lambda: NOW)
     watch.on_agent(resources.POD, {})
+    watch.on_pod(resources.AGENT, {})
     watch.on_agent(resources.AGENT, agent())
     for number in range(9):
         watch.on_agent(resources.AGENT, agent(f"b{number}", trading=stopped()))

@@ -26,7 +26,7 @@ from typing import Any
 from purpleflea_contract import kubernetes
 from purpleflea_contract.tags import stored_value
 from purpleflea_operator import timings
-from purpleflea_operator.api.datadog import Datadog
+from purpleflea_operator.api.datadog import stored_service
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.parsing import Manifest, mapping, text
 
@@ -231,8 +231,4 @@ def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
     datadog = mapping(spec.get("datadog"))
     if not spec.get("replicas", 1) or _is_disabled(manifest):
         return None
-    env, service = (
-        stored_value(name, str(datadog.get(name, Datadog.model_fields[name].default)))
-        for name in ("env", "service")
-    )
-    return manifest["metadata"]["name"], env, service
+    return manifest["metadata"]["name"], *stored_service(datadog)
