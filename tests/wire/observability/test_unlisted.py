@@ -46,7 +46,7 @@ async def test_kept_edits_do_not_increase_the_reads_of_a_look(scenario, stripped
 
 async def test_the_deletion_of_an_unlisted_object_is_detected_in_rotation(scenario, stripped):
     del scenario.datadog.organisation.monitors[int(scenario.record("heartbeat")["id"])]
-    assert max(await reads_per_look(scenario, 11)) <= MAX_READS
+    assert max(await reads_per_look(scenario, MONITORS)) <= MAX_READS
     assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert scenario.events()["ObjectsRemade"].endswith(": monitor/heartbeat")
 
