@@ -1,4 +1,6 @@
-"""Calls of the strategy in a thread, so that code of a user never stalls the event loop, a halt or a probe.
+"""Calls of the strategy in a thread, so that code of a user stalls no event loop, no halt and no probe.
+
+Only a call that holds the interpreter lock for long, such as a regular expression that backtracks, delays them.
 
 Python cannot end a thread. A call that takes too long is abandoned, and its result is discarded. Meanwhile the strategy
 is not called again, because a second call could meet state that the first one has left half changed.
