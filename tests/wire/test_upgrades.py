@@ -106,13 +106,15 @@ def test_an_upgrade_restarts_a_percentage_of_the_agents_at_a_time(
             current = {name for name in names if image_of(server, f"{name}-0") == NEW} - done
             done |= current
             new_pods_wait(*(f"{name}-0" for name in current))
+        # An operator that stops does not send the Events that are still queued.
+        server.wait_until(lambda: len(announced(server)) >= len(done), timeout=30)
     with an_operator(agent_image=NEW, agent_restart_percent=50):
         server.wait_until(lambda: images(server)[NEW] >= 12, timeout=30)
         assert images(server)[OLD] > 0
         new_pods_wait(*(f"{name}-0" for name in names))
         server.wait_until(lambda: all(is_settled(server, name) for name in names), timeout=60)
         # An Event is sent after the status.
-        server.wait_until(lambda: len(announced(server)) >= 20)
+        server.wait_until(lambda: len(announced(server)) >= 20, timeout=30)
     assert images(server) == {NEW: 20}
     events = announced(server)
     assert len(events) == 20

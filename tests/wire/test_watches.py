@@ -345,6 +345,8 @@ def test_no_event_of_an_agent_is_lost_while_kopf_starts_over_for_a_late_kind(
     change = {"spec": {"trading": {"mode": "Halted"}}}
     with an_operator():
         server.wait_until(lambda: all(status_of(server, name=item) == "True" for item in names))
+        # Otherwise the time without a watch is so short that a busy machine does not see it.
+        server.delay(0.5, verb="list", resource=resource)
         server.register(kind)
         server.wait_until(lambda: server.open_watches(resource) == 0, timeout=20)
         began = time.monotonic()
