@@ -35,7 +35,7 @@ THRESHOLDS = {
     "orderLatency": MINUTE,
     "orderSpan": MINUTE,
     "intervalFailures": {
-        **MINUTE, "critical": 3, "criticalRecovery": 1, "warning": 2, "warningRecovery": 1,
+        **MINUTE, "critical": 4, "criticalRecovery": 3, "warning": 2, "warningRecovery": 1,
     },
 }  # fmt: skip
 
