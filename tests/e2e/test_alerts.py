@@ -78,8 +78,7 @@ class Datadog:
         for monitor in self.monitors():
             groups = monitor["state"]["groups"]
             agents = {_agent(name) for name, group in groups.items() if group["status"] == "Alert"}
-            # A part of a composite sends no notification.
-            if agents and "part of" not in monitor["name"]:
+            if agents and not _is_part(monitor["name"]):
                 alerting[monitor["name"].removeprefix(OURS)] = agents
         return alerting
 
@@ -95,7 +94,8 @@ class Datadog:
     def _collect_notifications(self):
         """Collect the newest notifications; the page does not keep older ones."""
         for note in self.ask("/fleet/data/monitors")["notifications"]:
-            if note["monitor"].startswith(OURS) and not note["reminder"]:
+            is_relevant = note["monitor"].startswith(OURS) and not _is_part(note["monitor"])
+            if is_relevant and not note["reminder"]:
                 name, agent = note["monitor"].removeprefix(OURS), _agent(note["scope"])
                 self._notifications[name, agent, note["at"] / 1000] = note["status"]
 
@@ -106,6 +106,11 @@ class Datadog:
                 if _agent(group["scope"]) == agent:
                     return group["value"]
         return None
+
+
+def _is_part(name):
+    """Return whether a monitor is a part of a composite, which has no recipients."""
+    return "(part of: " in name
 
 
 def _agent(scope):
