@@ -339,8 +339,9 @@ def test_an_unreadable_halt_halts_its_namespace_and_says_so(fleet, an_operator):
         fleet.put(a_halt(level="Freeze", selector={"matchExpressions": [{"key": "x"}]}))
         fleet.wait_until(has_reason(fleet, "Halted"))
         fleet.wait_until(lambda: halt_reason(fleet, "Accepted") == "Invalid")
-        events = [item["reason"] for item in fleet.objects("Event")]
-        assert "AcceptedInvalid" in events
+        fleet.wait_until(
+            lambda: "AcceptedInvalid" in {item["reason"] for item in fleet.objects("Event")}
+        )
 
 
 COUNT = 200

@@ -28,11 +28,11 @@ class Event:
 def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> dict[str, Any]:
     """Return the Event manifest for `resource`. Its UID and version are left out if they are not known.
 
-    The name is derived from UID, reason and second, so the API server rejects a repeated create as a duplicate.
+    The name depends on UID, reason, message and second, so the API server rejects a repeated create as a duplicate.
     """
     metadata = resource["metadata"]
     timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    identity = f"{metadata.get('uid', event.message)}{event.reason}{timestamp}"
+    identity = f"{metadata.get('uid', '')}{event.reason}{event.message}{timestamp}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",

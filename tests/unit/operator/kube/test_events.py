@@ -27,6 +27,11 @@ def test_the_same_event_in_the_same_second_has_the_same_name():
     assert first["metadata"]["name"] == second["metadata"]["name"]
 
 
+def test_two_events_about_one_object_in_the_same_second_have_different_names():
+    first, second = (event_manifest(an_agent(), an_event(text), NOW) for text in ("a", "b"))
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+
+
 def test_a_long_message_is_cut_to_the_limit_of_the_api_server():
     assert (
         len(event_manifest(an_agent(), an_event("x" * 5000), NOW)["message"]) == MAX_MESSAGE_LENGTH
