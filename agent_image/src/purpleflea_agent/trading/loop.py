@@ -44,7 +44,7 @@ RETRY_LIMIT = timedelta(seconds=15)
 """Longest interval between two attempts to read an account that cannot be read, unless the trading interval is longer.
 A wrong API key or address does not correct itself, and a service that is down must not be flooded."""
 REPEAT_INTERVAL = timedelta(minutes=1)
-"""Longest interval after an interval that failed before any order. It had no effect, so it can be repeated. Without this,
+"""Longest interval after an interval that failed before any order. It had no effect, so it can be repeated. Otherwise,
 one lost connection would leave an agent with an interval of an hour without a heartbeat for an hour."""
 
 logger = logging.getLogger("purpleflea.trading")

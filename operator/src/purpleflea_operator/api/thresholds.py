@@ -238,9 +238,8 @@ class Heartbeat(MonitorThresholds):
     critical: Level = 1
     """Heartbeats within the window below which the monitor alerts."""
     window: Window = "5m"
-    """Evaluation window in minutes or hours, such as 5m or 1h. It does not depend on the trading interval: an agent
-    that waits sends a heartbeat every 20 s, and repeats an interval that failed after a minute. With less than 3m, one
-    failed interval may alert."""
+    """Evaluation window in minutes or hours, such as 5m or 1h. An agent that waits for its next
+    interval sends a heartbeat every 20 s. With less than 3m, one failed interval may alert."""
 
 
 class DroppedTelemetry(MonitorThresholds):
