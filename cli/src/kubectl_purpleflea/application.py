@@ -24,7 +24,9 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name].target.split(":")
-        command: click.Command = getattr(importlib.import_module(f"{package}.commands.{module}"), attribute)
+        command: click.Command = getattr(
+            importlib.import_module(f"{package}.commands.{module}"), attribute
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,7 +13,13 @@ class Entry:
 
 
 COMMANDS = {
-    "halt": Entry(target="halt:halt", summary="Halt agents, and wait until all of them have acknowledged."),
-    "stop": Entry(target="halt:stop", summary="Stop agents: halt them, drain them and end their pods."),
-    "resume": Entry(target="resume:resume", summary="Delete halts, and wait until the agents have resumed."),
+    "halt": Entry(
+        target="halt:halt", summary="Halt agents, and wait until all of them have acknowledged."
+    ),
+    "stop": Entry(
+        target="halt:stop", summary="Stop agents: halt them, drain them and end their pods."
+    ),
+    "resume": Entry(
+        target="resume:resume", summary="Delete halts, and wait until the agents have resumed."
+    ),
 }

@@ -48,7 +48,10 @@ def with_kubectl(command: Callable[..., Any]) -> Callable[..., Any]:
         declaration = (f"--{name}", _parameter(name))
         wrapped = click.option(*declaration, help=text, hidden=name not in _COMMON)(wrapped)
     wrapped = click.option(
-        "--as-group", "kubectl_as_group", multiple=True, help="Group to impersonate; may be repeated."
+        "--as-group",
+        "kubectl_as_group",
+        multiple=True,
+        help="Group to impersonate; may be repeated.",
     )(wrapped)
     wrapped = click.option(
         "--insecure-skip-tls-verify", "kubectl_insecure", is_flag=True, hidden=True

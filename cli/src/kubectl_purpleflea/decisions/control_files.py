@@ -88,11 +88,11 @@ def write(agent: Manifest, config_map: Manifest | None, wanted: Control) -> Writ
     """Return the write that halts an agent."""
     namespace, name = namespace_of(agent), name_of(agent)
     if config_map is None:
-        return Write(
-            namespace=namespace, agent=name, control=wanted, create=_new(agent, wanted)
-        )
+        return Write(namespace=namespace, agent=name, control=wanted, create=_new(agent, wanted))
     control = stronger(control_of(config_map), wanted)
-    owners = [text(item.get("uid")) for item in items(at(config_map, "metadata", "ownerReferences"))]
+    owners = [
+        text(item.get("uid")) for item in items(at(config_map, "metadata", "ownerReferences"))
+    ]
     if text(at(agent, "metadata", "uid")) not in owners:
         problem = f"ConfigMap {name} has another owner; delete that object"
         return Write(namespace=namespace, agent=name, control=control, problem=problem)
@@ -154,10 +154,13 @@ def pods_of(agent: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
 
 def _is_of(agent: str, pod: Manifest) -> bool:
     labels = labels_of(pod)
-    if labels.get(kubernetes.LABEL_INSTANCE) == agent:
-        return labels.get(kubernetes.LABEL_NAME) == "purpleflea-agent"
+    if labels.get(kubernetes.LABEL_NAME) == "purpleflea-agent":
+        return labels.get(kubernetes.LABEL_INSTANCE) == agent
     names = [text(item.get("name")) for item in items(at(pod, "spec", "containers"))]
-    return bool(re.fullmatch(rf"{re.escape(agent)}-\d+", name_of(pod))) and kubernetes.CONTAINER in names
+    return (
+        bool(re.fullmatch(rf"{re.escape(agent)}-\d+", name_of(pod)))
+        and kubernetes.CONTAINER in names
+    )
 
 
 def has_ended(pod: Manifest) -> bool:
@@ -171,7 +174,7 @@ def may_trade(pod: Manifest) -> bool:
         return False
     states = items(at(pod, "status", "containerStatuses"))
     started = [
-        at(item, "state", "running") or number_of_restarts(item)
+        at(item, "state", "running") is not None or number_of_restarts(item)
         for item in states
         if item.get("name") == kubernetes.CONTAINER
     ]

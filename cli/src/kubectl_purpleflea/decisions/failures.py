@@ -31,8 +31,14 @@ _PATTERNS = (
     (Failure.CONFLICT, r"^Error from server \(Conflict\)"),
     (Failure.FORBIDDEN, r"^Error from server \(Forbidden\)"),
     (Failure.UNAUTHORIZED, r"^error: You must be logged in|^Error from server \(Unauthorized\)"),
-    (Failure.INVALID, r"^The .* is invalid:|^Error from server \((Invalid|BadRequest|MethodNotAllowed)\)"),
-    (Failure.CONFIGURATION, r"^error: (context|cluster|stat|error loading config|no context|unknown flag)"),
+    (
+        Failure.INVALID,
+        r"^The .* is invalid:|^Error from server \((Invalid|BadRequest|MethodNotAllowed)\)",
+    ),
+    (
+        Failure.CONFIGURATION,
+        r"^error: (context|cluster|stat|error loading config|no context|unknown flag)",
+    ),
     (Failure.CONFIGURATION, r"^[Ee]rror: unknown flag|couldn't get current|invalid configuration"),
 )
 

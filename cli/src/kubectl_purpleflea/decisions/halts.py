@@ -82,7 +82,9 @@ def expiry(value: str, now: datetime) -> str:
         try:
             moment = datetime.fromisoformat(value.strip())
         except ValueError as error:
-            raise ValueError("use a duration such as 30m, 2h or 1d, or a time such as 2030-01-01T12:00:00Z") from error
+            raise ValueError(
+                "use a duration such as 30m, 2h or 1d, or a time such as 2030-01-01T12:00:00Z"
+            ) from error
         if moment.tzinfo is None:
             raise ValueError("the time needs a time zone, such as 2030-01-01T12:00:00Z")
         if moment <= now:
@@ -162,10 +164,16 @@ def _problem(
     if accepted.get("status") != "True":
         return text(accepted.get("message")) or "the halt is not accepted", False
     if reason == "NothingSelected":
-        return "no agent matches, so nothing is halted; agents that are created later and match start halted", True
+        return (
+            "no agent matches, so nothing is halted; agents that are created later and match start halted",
+            True,
+        )
     missing = len(set(names)) - matched
     if names and missing > 0:
-        return f"{missing} of the {len(set(names))} named agents do not exist or do not match", False
+        return (
+            f"{missing} of the {len(set(names))} named agents do not exist or do not match",
+            False,
+        )
     return "", False
 
 

@@ -85,7 +85,9 @@ def _requirement(part: str) -> dict[str, Any]:
         return {"key": match["key"], "operator": operator, "values": [match["value"]]}
     elif match := _EXISTENCE.match(part):
         return {"key": match["key"], "operator": "DoesNotExist" if match["not"] else "Exists"}
-    text_of_error = f"{part!r} is not a requirement on a label, such as desk=fx or 'desk in (fx,crypto)'"
+    text_of_error = (
+        f"{part!r} is not a requirement on a label, such as desk=fx or 'desk in (fx,crypto)'"
+    )
     raise SelectorError(text_of_error)
 
 

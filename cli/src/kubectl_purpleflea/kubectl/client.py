@@ -69,14 +69,13 @@ class Kubectl:
         flags = tuple(item for item in self.flags if not item.startswith("--context="))
         return replace(self, flags=(*flags, f"--context={context}"))
 
-    def run(
-        self, *arguments: str, stdin: str | None = None, timeout_s: float = PROCESS_TIMEOUT_S
-    ) -> str:
+    def run(self, *arguments: str, stdin: str | None = None, timeout_s: float | None = None) -> str:
         """Run kubectl and return its output.
 
         Raises:
             KubectlError: The request failed.
         """
+        limit_s = PROCESS_TIMEOUT_S if timeout_s is None else timeout_s
         try:
             done = subprocess.run(
                 self.argv(*arguments),
@@ -84,7 +83,7 @@ class Kubectl:
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
-                timeout=timeout_s,
+                timeout=limit_s,
                 check=False,
             )
         except FileNotFoundError as error:
@@ -94,7 +93,7 @@ class Kubectl:
             text = f"{self.program} cannot be started: {error.strerror}"
             raise KubectlError(Failure.CONFIGURATION, text) from error
         except subprocess.TimeoutExpired as error:
-            text = f"kubectl did not end within {timeout_s:g} s"
+            text = f"kubectl did not end within {limit_s:g} s"
             raise KubectlError(Failure.NO_ANSWER, text) from error
         if done.returncode:
             message = last_line(done.stderr)[:MAX_ERROR]

@@ -31,7 +31,9 @@ def outcome(result: Outcome, identity: str, proof: Proof) -> list[Line]:
         found += listed(f"not proven to be {STATES[proof]}:", result.unproven)
     name = identity.partition("/")[2]
     namespace = identity.partition("/")[0]
-    found.append(line("to resume: ", styled(f"kubectl purpleflea resume {name} -n {namespace}", "bold")))
+    found.append(
+        line("to resume: ", styled(f"kubectl purpleflea resume {name} -n {namespace}", "bold"))
+    )
     return found
 
 
@@ -41,7 +43,9 @@ def resumed(deleted: Sequence[str], held: Sequence[str], unproven: Sequence[str]
     found += listed("still halted by another request:", held)
     found += listed("not proven:", unproven)
     if not unproven:
-        found.append(line(styled("PROVEN", "green"), ": no agent reports the deleted halts any more"))
+        found.append(
+            line(styled("PROVEN", "green"), ": no agent reports the deleted halts any more")
+        )
     return found
 
 

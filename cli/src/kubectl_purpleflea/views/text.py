@@ -41,7 +41,9 @@ def table(rows: Sequence[Sequence[str | Part]], gap: int = 3) -> list[Line]:
     """Return rows as lines with aligned columns."""
     cells = [[Part(text=cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     count = max((len(row) for row in cells), default=0)
-    widths = [max((len(row[at].text) for row in cells if at < len(row)), default=0) for at in range(count)]
+    widths = [
+        max((len(row[at].text) for row in cells if at < len(row)), default=0) for at in range(count)
+    ]
     found = []
     for row in cells:
         parts: list[Part] = []

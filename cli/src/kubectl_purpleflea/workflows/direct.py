@@ -14,7 +14,15 @@ from kubectl_purpleflea.decisions import control_files
 from kubectl_purpleflea.decisions.control_files import Answer, Control, Write
 from kubectl_purpleflea.decisions.failures import Failure
 from kubectl_purpleflea.decisions.halts import Level
-from kubectl_purpleflea.decisions.objects import at, id_of, mapping, name_of, namespace_of, text
+from kubectl_purpleflea.decisions.objects import (
+    Manifest,
+    at,
+    id_of,
+    mapping,
+    name_of,
+    namespace_of,
+    text,
+)
 from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.agents import AgentError, Agents
 from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
@@ -80,7 +88,9 @@ class DirectHalt:
             # A kubelet can process the annotation before it receives the ConfigMap.
             if control_files.open_work(item, control, drained=False):
                 self._nudged.pop(text(at(pod, "metadata", "uid")), None)
-        problems = [f"{item.namespace}/{item.agent}: {item.problem}" for item in written if item.problem]
+        problems = [
+            f"{item.namespace}/{item.agent}: {item.problem}" for item in written if item.problem
+        ]
         return _state(len(selected), pairs, [*problems, *refused])
 
     @property
@@ -123,7 +133,7 @@ class DirectHalt:
             namespace=item.namespace, agent=item.agent, control=item.control, problem=problem
         )
 
-    def _nudge(self, pod: dict[str, Any], control: Control) -> str:
+    def _nudge(self, pod: Manifest, control: Control) -> str:
         """Annotate a pod, so that its kubelet reads the control file at once. Return why this failed, or nothing."""
         uid = text(at(pod, "metadata", "uid"))
         if control_files.has_ended(pod) or self._nudged.get(uid) == control.nudge():
@@ -140,7 +150,7 @@ class DirectHalt:
         self._nudged[uid] = control.nudge()
         return ""
 
-    def _answer(self, pod: dict[str, Any]) -> Answer:
+    def _answer(self, pod: Manifest) -> Answer:
         try:
             body = self.agents.read(namespace_of(pod), name_of(pod), routes.CONTROL.path)
         except AgentError as error:
@@ -158,7 +168,7 @@ def _send(kubectl: Kubectl, item: Write) -> None:
     kubectl.run("patch", "configmap", item.agent, "--type=merge", patch, manager)
 
 
-Asked = tuple[dict[str, Any], Control]
+Asked = tuple[Manifest, Control]
 """A pod that must acknowledge, and the control file that it must have."""
 
 
@@ -181,7 +191,6 @@ def _state(
     )
 
 
-def _line(pod: dict[str, Any], item: Answer, control: Control, *, drained: bool) -> str:
+def _line(pod: Manifest, item: Answer, control: Control, *, drained: bool) -> str:
     why = control_files.open_work(item, control, drained=drained)
     return f"{id_of(pod)}: {why}" if why else ""
-

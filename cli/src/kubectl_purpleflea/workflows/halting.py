@@ -43,7 +43,9 @@ def operator_is_down(kubectl: Kubectl, namespace: str, now: datetime) -> bool | 
     Several operators can be bound to different namespaces, so all of them must be down.
     """
     try:
-        states = [is_down(lease_of(kubectl, item), now) for item in operators(kubectl, namespace) or ()]
+        states = [
+            is_down(lease_of(kubectl, item), now) for item in operators(kubectl, namespace) or ()
+        ]
     except KubectlError:
         return None
     # An operator can run outside the cluster, without a Deployment.
@@ -55,7 +57,7 @@ def wait_for_proof(
 ) -> Outcome:
     """Wait until the halt is proven or the time is over, and return the result."""
     deadline = time.monotonic() + wait.timeout_s
-    if operator_is_down(kubectl, wait.operator_namespace, datetime.now(UTC)) is not True:
+    if not _is_lost(kubectl, wait):
         state = _observe(kubectl, halt, wait, deadline, report)
         if state.is_reported:
             return _by_operator(state, wait)
@@ -83,12 +85,19 @@ def _observe(
             line = _counts(state)
             if state.is_reported and line != former:
                 report(line)
-                former = line
+                former, answer_by = line, time.monotonic() + OPERATOR_ANSWER_S
         if state.is_final or state.proves(wait.proof):
             break
-        if not state.is_reported and time.monotonic() >= answer_by:
-            break
+        if time.monotonic() >= answer_by:
+            if not state.is_reported or _is_lost(kubectl, wait):
+                return HaltState()
+            answer_by = time.monotonic() + OPERATOR_ANSWER_S
     return state
+
+
+def _is_lost(kubectl: Kubectl, wait: Wait) -> bool:
+    """Return whether no operator leads any more, so that the status of the halt does not change."""
+    return operator_is_down(kubectl, wait.operator_namespace, datetime.now(UTC)) is True
 
 
 def _counts(state: HaltState | DirectState) -> str:

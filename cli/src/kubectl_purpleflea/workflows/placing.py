@@ -70,9 +70,7 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
     raise UnknownError(f"{error}; run the command again with --name={request.name}")
 
 
-def _existing(
-    kubectl: Kubectl, request: HaltRequest, error: KubectlError
-) -> dict[str, Any] | None:
+def _existing(kubectl: Kubectl, request: HaltRequest, error: KubectlError) -> dict[str, Any] | None:
     """Return the halt if it exists after a failed create.
 
     Raises:
@@ -94,7 +92,7 @@ def _placed(halt: dict[str, Any], manifest: dict[str, Any]) -> Placed:
 
 def _refusal(error: KubectlError) -> str:
     remedies = {
-        Failure.NOT_INSTALLED: "the CRD purplefleahalts.purpleflea.com is not installed; install the chart of the operator",
+        Failure.NOT_INSTALLED: "the CRD of PurpleFleaHalt is not installed; install the chart of the operator",
         Failure.FORBIDDEN: "bind the role: kubectl create rolebinding NAME --clusterrole=purpleflea-halter --user=USER",
     }
     remedy = remedies.get(error.kind)

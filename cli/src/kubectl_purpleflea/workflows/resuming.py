@@ -1,6 +1,6 @@
 """Resumes agents: deletes PurpleFleaHalts, and waits until the agents have taken the mode that then applies.
 
-A mode is never loosened without the operator, because only the operator knows every request that applies to an agent.
+A mode is never loosened without the operator, because only the operator reads every request that applies to an agent.
 """
 
 import time
@@ -60,7 +60,9 @@ def _explained(kubectl: Kubectl, name: str) -> str:
         agent = None
     halts = at(agent, "status", "trading", "halts") or ()
     if halts:
-        command = f"kubectl purpleflea resume {' '.join(str(item).partition('/')[2] for item in halts)}"
+        command = (
+            f"kubectl purpleflea resume {' '.join(str(item).partition('/')[2] for item in halts)}"
+        )
         return (
             f"{name} is an agent; it is halted by {', '.join(map(str, halts))}. A halt can select more agents. To end "
             f"the halt: {command}"
@@ -94,7 +96,11 @@ def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> str:
         kubectl.run("delete", HALTS, name, "--wait=false")
     except KubectlError as error:
         if error.kind is not Failure.NOT_FOUND and not error.is_ambiguous:
-            return f"{error}. To resume although agents drain: --force" if "drained" in str(error) else str(error)
+            return (
+                f"{error}. To resume although agents drain: --force"
+                if "drained" in str(error)
+                else str(error)
+            )
     try:
         found = kubectl.find(HALTS, name)
     except KubectlError as error:
