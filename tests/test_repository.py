@@ -17,6 +17,7 @@ PAGES = (
         "docs/strategies.md",
         "docs/own-trading-agent.md",
         "docs/published-page.md",
+        "docs/multi-cluster.md",
     ),
 )
 PACKAGES = {

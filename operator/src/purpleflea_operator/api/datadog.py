@@ -89,6 +89,11 @@ class Datadog(SpecModel):
     """Unified service tag version. If it is not set, the tag of the image is used."""
     team: TagValue | None = None
     """Tag team of all telemetry of the agents."""
+    cluster: TagValue | None = None
+    """Name of the only cluster in which the agents may run. An operator with another name, or without a name (chart
+    value datadog.cluster), starts nothing and reports the field. So a manifest that is applied to two clusters runs
+    once. It is also the tag agent_cluster of logs and traces. If it is not set, the agents run in any cluster, with the
+    name of the operator as the tag."""
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=16)] = {}
     """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16). Tags that the operator, the
     agent or the node agent sets, in any spelling, are ignored and reported."""

@@ -22,11 +22,16 @@ MASKING_RULES = (
 )
 
 
-def annotations(agent: Agent) -> dict[str, str]:
-    """Return the annotations of the pod template: tags for all collected data, log collection, and checks."""
+def annotations(agent: Agent, *, cluster: str = "") -> dict[str, str]:
+    """Return the annotations of the pod template: tags for all collected data, log collection, and checks.
+
+    `cluster` is the name of the cluster for agents that name none; empty if it has none.
+    """
     tags = {**user_tags.effective(agent), metric_tags.STRATEGY.name: agent.spec.strategy}
     if agent.spec.datadog.team:
         tags[user_tags.TEAM] = agent.spec.datadog.team
+    if agent.spec.datadog.cluster or cluster:
+        tags[user_tags.CLUSTER] = agent.spec.datadog.cluster or cluster
     if agent.spec.datadog.connection == "Disabled":
         return {}
     return {

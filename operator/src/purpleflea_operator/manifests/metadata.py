@@ -75,6 +75,8 @@ class Defaults:
     its Service: 5353 on OpenShift, 1053 for a CoreDNS without privileges."""
     operator_namespace: str = ""
     """Namespace of the operator's pods. If it is empty, the operator runs outside the cluster."""
+    cluster: str = ""
+    """Name of this cluster; empty if it has none."""
     datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
     """Namespaces of the node agents that run checks; `*` is every namespace."""
 

@@ -55,7 +55,7 @@ def _template(agent: Agent, defaults: Defaults, connection: Connection) -> Mutab
             },
             "annotations": {
                 **overrides.annotations,
-                **datadog_env.annotations(agent),
+                **datadog_env.annotations(agent, cluster=defaults.cluster),
                 kubernetes.ANNOTATION_SETTINGS: settings_text(agent),
             },
         },

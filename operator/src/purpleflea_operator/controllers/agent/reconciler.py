@@ -117,6 +117,7 @@ class Reconciler:
         self._cluster = cluster
         self._cache = cache
         self._children = RenderedChildren(defaults)
+        self._cluster_name = defaults.cluster
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
@@ -232,6 +233,7 @@ class Reconciler:
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
             conflict_ends_in_s=None if holder is None else holder.loses_in_s,
+            cluster=self._cluster_name,
             sees_all_namespaces=deps.sees_all_namespaces,
             unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,

@@ -93,6 +93,8 @@ class Surroundings:
     """True if only pods of that agent are left."""
     conflict_ends_in_s: float | None = None
     """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
+    cluster: str = ""
+    """Name of this cluster; empty if it has none."""
     sees_all_namespaces: bool = True
     unwatched: str = ""
     """Why the objects of the namespace are outdated; empty if they are not."""
@@ -110,7 +112,7 @@ def gather(
     """Return the observed state; children of a deleted agent of the same name are left out."""
     metadata, nodes = resource["metadata"], surroundings.nodes
     key = NamespacedName(metadata["namespace"], metadata["name"])
-    agent, invalid = parsed(resource)
+    agent, invalid = in_cluster(*parsed(resource), surroundings.cluster)
     children = owned_children(cache, key, metadata["uid"])
     manifests = agent_pods(cache, key)
     pods = tuple(pod(item) for item in manifests)
@@ -250,6 +252,22 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     if len(content) > LARGEST_KEPT:
         return _validated(spec, *identity)
     return _parsed(content, *identity)
+
+
+def in_cluster(agent: Agent | None, invalid: str, cluster: str) -> tuple[Agent | None, str]:
+    """Return a parsed agent if it may run in this cluster, else None and the error.
+
+    An agent that is applied to two clusters would trade twice with one key. An operator that has no name refuses too,
+    because it cannot be the named one for certain.
+    """
+    wanted = None if agent is None else agent.spec.datadog.cluster
+    if wanted is None or wanted == cluster:
+        return agent, invalid
+    here = f"this cluster is {cluster}" if cluster else "the operator has no name of its cluster"
+    return None, (
+        f"spec.datadog.cluster: the agent may only run in cluster {wanted}, but {here}; delete the agent here, or "
+        f"correct the field or the chart value datadog.cluster"
+    )
 
 
 @functools.lru_cache(maxsize=PARSED_LIMIT)
