@@ -47,6 +47,8 @@ class OperatorSettings(BaseSettings):
         DEFAULT_NAMESPACES
     )
     """Namespaces whose Datadog node agents are trusted, separated by commas. `*` trusts all. It cannot be empty."""
+    datadog_instrumentation: bool = False
+    """Whether the logs and checks of agents are in a DatadogInstrumentation, if the cluster has this kind."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080

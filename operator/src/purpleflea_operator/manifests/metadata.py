@@ -75,6 +75,8 @@ class Defaults:
     """Namespace of the operator's pods. If it is empty, the operator runs outside the cluster."""
     datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
     """Namespaces of the node agents that run checks; `*` is every namespace."""
+    uses_instrumentation: bool = False
+    """Whether a DatadogInstrumentation has the logs and checks, and not the annotations of the pods."""
 
 
 def image_of(agent: Agent, defaults: Defaults) -> str:
