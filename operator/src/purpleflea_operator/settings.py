@@ -66,6 +66,8 @@ class OperatorSettings(BaseSettings):
         str, Field(pattern="^([a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)?$", max_length=63)
     ] = ""
     """Name of this cluster, for the tag agent_cluster. Agents with another spec.datadog.cluster do not run here."""
+    datadog_instrumentation: bool = False
+    """Whether the logs and checks of agents are in a DatadogInstrumentation, if the cluster has this kind."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080

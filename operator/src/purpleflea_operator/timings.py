@@ -139,6 +139,11 @@ refuses requests for a moment during its upgrade. A shorter time would then writ
 MISSING_KIND_RETRY_S = 60.0
 """Delay between two requests for an optional kind that the API server does not serve. Up to half of it is added, so
 that the requests for several kinds are spread."""
+INSTRUMENTATION_UNUSED_AFTER_S = 300.0
+"""Time that Datadog's Cluster Agent has to process a new DatadogInstrumentation before a condition reports it."""
+KIND_REMOVED_AFTER_S = 300.0
+"""Time after which a kind that the API server does not find counts as removed. It does not find the kinds of CRDs while
+it starts, and agents restart if the kind is removed."""
 REFUSED_LIMIT_S = 180.0
 """`/livez` fails if the API server refuses all watches of PurpleFleaAgent for this long. The start that follows ends
 with one line that names the cause. Refused watches of other kinds do not end the process, because halts still work."""

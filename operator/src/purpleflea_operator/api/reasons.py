@@ -91,6 +91,7 @@ class Reason(StrEnum):
     AGENTS_SILENT = "AgentsSilent"
     NODE_AGENT_NOT_READY = "NodeAgentNotReady"
     WAITING_FOR_AGENTS = "WaitingForAgents"
+    NOT_COLLECTED = "NotCollected"
     CONNECTED = "Connected"
 
     # TradingActive

@@ -79,6 +79,8 @@ class Defaults:
     """Name of this cluster; empty if it has none."""
     datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
     """Namespaces of the node agents that run checks; `*` is every namespace."""
+    uses_instrumentation: bool = False
+    """Whether a DatadogInstrumentation has the logs and checks, and not the annotations of the pods."""
 
 
 def image_of(agent: Agent, defaults: Defaults) -> str:

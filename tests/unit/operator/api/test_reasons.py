@@ -49,6 +49,7 @@ MAY_CONTAIN = {
     "datadog/detection/connection.py": {"Disabled", "NotVisible"},
     "datadog/detection/coverage.py": {"Ready"},
     "datadog/detection/placement.py": {"Ready"},
+    "manifests/collection.py": {"Disabled"},
     "manifests/datadog_env.py": {"Disabled"},
     "manifests/telemetry_gate.py": {"Disabled"},
 }

@@ -20,6 +20,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.controllers.agent.instrumentation_support import InstrumentationSupport
 from purpleflea_operator.controllers.agent.node_inventory import (
     KINDS,
     InventoryChange,
@@ -69,6 +70,8 @@ class EventTargets:
     nodes: NodeInventory
     restarts: RestartBudget
     telemetry: TelemetryProbe
+    uses_instrumentation: bool = False
+    """Whether a DatadogInstrumentation has the logs and checks of agents, if the API server serves the kind."""
     on_stateful_set: Callable[[str, Manifest | None], None] = _ignore
     """Called for each version of the StatefulSet of an agent with its UID, and without a manifest if it is deleted."""
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
@@ -93,7 +96,8 @@ class Informer:
         targets: EventTargets,
     ) -> None:
         nodes = targets.nodes
-        self.watched = nodes.scope.watchable(WATCHED)
+        unused = () if targets.uses_instrumentation else (resources.INSTRUMENTATION,)
+        self.watched = nodes.scope.watchable(kind for kind in WATCHED if kind not in unused)
         self._cache = cache
         self._queue = queue
         self._nodes = nodes
@@ -116,6 +120,9 @@ class Informer:
         self._listed: set[ResourceKind] = set()
         self._was_visible = nodes.is_visible
         self._sweep = Sweep(cache.agent_keys, queue.add)
+        self.instrumentation = InstrumentationSupport(
+            is_enabled=targets.uses_instrumentation, on_change=self._sweep.start
+        )
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def start(self) -> None:
@@ -191,10 +198,14 @@ class Informer:
             self._queue_affected(change)
         if kind is resources.DAEMON_SET:
             self._discovery.invalidate()
+        if kind is resources.INSTRUMENTATION:
+            self.instrumentation.on_listed()
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""
         self._on_refusal()
+        if kind is resources.INSTRUMENTATION:
+            self.instrumentation.on_refused(status)
         if kind is resources.CSI_DRIVER:
             # If the kind is not served (404), there is no driver.
             if status == 403:

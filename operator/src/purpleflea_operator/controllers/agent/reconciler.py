@@ -25,6 +25,7 @@ from purpleflea_operator.controllers.agent.apply import (
     OwnerGoneError,
 )
 from purpleflea_operator.controllers.agent.decisions import (
+    instrumentation,
     old_pods,
     plan,
     remembered,
@@ -65,6 +66,7 @@ from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.manifests import collection
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -93,6 +95,8 @@ class Dependencies:
     sees_all_namespaces: bool = True
     unwatched_reason: Callable[[str], str] = lambda namespace: ""
     """Returns why the objects of a namespace are outdated; empty if they are not."""
+    is_instrumentation_served: Callable[[], bool | None] = lambda: False
+    """Returns whether the kind DatadogInstrumentation is used; None if it is not known whether it is served."""
     halts: HaltView = NO_HALTS
     queue_control: Callable[[NamespacedName], None] = _ignore
     """Queues an agent in the control lane."""
@@ -216,6 +220,7 @@ class Reconciler:
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
+            instrumentation.next_check_s(observed),
             observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
@@ -267,14 +272,20 @@ class Reconciler:
         if observed.agent is None:
             return plan.invalid_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
-        *others, rendered = self._children.of(agent, outcome.connection)
+        is_served = self._deps.is_instrumentation_served()
+        uses = instrumentation.is_wanted(observed, is_served)
+        *others, rendered = self._children.of(agent, outcome.connection, uses_instrumentation=uses)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
         wanted: Manifest = workload
-        if restart.retries:
+        used = collection.uses_instrumentation(workload)
+        if restart.retries or used is not uses:
             # The policy keeps the rules of both connections, or each attempt would write it twice.
-            *others, wanted = self._children.of(agent, observed.connection)
+            connection = observed.connection if restart.retries else outcome.connection
+            *others, desired = self._children.of(agent, connection, uses_instrumentation=used)
+            wanted = desired if restart.retries else workload
         others = old_pods.with_rules_of_old_pods(others, observed, wanted)
-        return plan.actions((*others, workload), observed)
+        others = instrumentation.writable(others, is_served)
+        return plan.actions((*others, workload), instrumentation.removable(observed, is_served))
 
     def _announce_upgrade(
         self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome

@@ -44,6 +44,7 @@ class Watched:
             nodes=self.nodes,
             restarts=RestartBudget(queue.add, clock=lambda: 0.0),
             telemetry=TelemetryProbe(NoAgents(), queue.add, jitter=lambda: 0.0),
+            uses_instrumentation=True,
         )
         self.informer = Informer(NoCluster(), self.cache, queue, targets)
 

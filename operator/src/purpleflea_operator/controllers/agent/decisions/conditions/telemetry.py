@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.decisions import instrumentation
 from purpleflea_operator.controllers.agent.decisions.conditions import remedies
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import (
     is_dropping,
@@ -269,12 +270,26 @@ def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | No
     return _telemetry(Reason.NOT_VISIBLE, message)
 
 
+def _not_collected(observed: ObservedState, _: NodeAgent) -> Finding | None:
+    """Report that logs and checks are not collected, because Datadog does not use the DatadogInstrumentation."""
+    problem = instrumentation.problem(observed)
+    if not problem:
+        return None
+    message = (
+        f"the logs and checks of the DatadogInstrumentation are not collected: {problem}. Enable the kind in the "
+        "Cluster Agent (DD_INSTRUMENTATION_CRD_CONTROLLER_ENABLED, Agent 7.82), or use annotations again (chart value "
+        "datadog.instrumentation=false)"
+    )
+    return _telemetry(Reason.NOT_COLLECTED, message)
+
+
 _CHECKS: tuple[Callable[[ObservedState, NodeAgent], Finding | None], ...] = (
     _refused,
     _uncovered,
     signal_off,
     not_injected,
     losing_telemetry,
+    _not_collected,
     _not_visible,
     waiting,
 )
