@@ -45,7 +45,7 @@ from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
-from purpleflea_operator.kube.lease import LeaseClient
+from purpleflea_operator.kube.lease import LeaseClient, reference
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
@@ -224,6 +224,7 @@ class _Operator:
             restarts=restarts,
             uses_instrumentation=self._settings.datadog_instrumentation,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
+            clock=self._clock,
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
             on_refusal=lost.on_refused,
@@ -257,6 +258,7 @@ class _Operator:
         routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
         traces = [*self._traces, self._watches.trace()]
         sessions = WatchSessions(self._connect, traces, self._states, self._watches)
+        lease = reference(self._settings.lease_namespace, self._settings.lease_name)
         takeover = Takeover(
             watching=await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf),
             sync=self._sync,
@@ -265,7 +267,7 @@ class _Operator:
             lane=lane,
             halts=halts,
             observability=observability,
-            reporters=(lambda: lost.post_events(cluster, self._lease(), _now),),
+            reporters=(lambda: lost.post_events(cluster, lease, _now),),
         )
 
         def on_complete() -> None:
@@ -274,14 +276,6 @@ class _Operator:
             lifecycle.freeze_objects()
 
         return takeover.tasks(workers, on_complete=on_complete, on_started=self._on_started)
-
-    def _lease(self) -> Manifest | None:
-        """Return the identity of the Lease, if there is one."""
-        namespace = self._settings.lease_namespace
-        if not namespace:
-            return None
-        metadata = {"namespace": namespace, "name": self._settings.lease_name}
-        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
 
     def _on_started(self) -> None:
         self._is_serving = True
@@ -347,6 +341,7 @@ class _Operator:
             reports=targets.telemetry,
             on_agent_gone=informer.on_agent_gone,
             identity_holder=informer.identities.holder_other_than,
+            confirm_identity=informer.identity_reads.confirm,
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,
             halts=halts,

@@ -186,6 +186,11 @@ time and is never idle."""
 IDENTITY_HOLD_S = 600.0
 """An agent that never ran holds an identity for this long against an agent that can start. The pull of a large image,
 or a new node for a pending pod, takes minutes."""
+IDENTITY_READ_RETRY_S = 5.0
+"""Delay before the previous pods of an identity are read again, if one is left that is not watched, or if the read
+failed. It doubles each time."""
+IDENTITY_READ_LIMIT_S = 60.0
+"""Longest delay before they are read again."""
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
 CLOCK_TOLERANCE = timedelta(seconds=15)

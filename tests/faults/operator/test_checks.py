@@ -7,7 +7,7 @@ import pytest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
-from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.controllers.agent.former_identities import FormerIdentities
 from purpleflea_operator.controllers.agent.reconciler import Reconciler
 from purpleflea_operator.kube.object_cache import ObjectCache
 from support.simulation import cells, matrix
@@ -18,7 +18,7 @@ def no_sweep(patch):
 
 
 def identities_free_at_once(patch):
-    patch.setattr(IdentityHolders, "others", lambda *_: [])
+    patch.setattr(FormerIdentities, "namespaces", lambda *_, **__: ())
 
 
 def a_rejected_write_due_at_once(patch):

@@ -2,18 +2,31 @@
 
 import pytest
 
-from support.simulation.matrix import MOVES, UNSEEN_CHANGES, moved, moved_with_unseen_pods
+from support.simulation.matrix import identities
 
 
-@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("name", identities.MOVES)
 def test_an_identity_is_held_until_its_last_pod_is_gone(name):
-    found = moved(name)
+    found = identities.moved(name)
     assert found.overlaps == []
     assert found.reasons == ["NotStarted", "Unique"]
     # The new agent starts when the last pod has ended, without a delay.
     assert found.gap_s < 0.5
 
 
-@pytest.mark.parametrize("name", UNSEEN_CHANGES)
+@pytest.mark.parametrize("name", identities.UNSEEN_CHANGES)
 def test_no_agent_starts_beside_pods_that_the_watch_does_not_report(name):
-    assert moved_with_unseen_pods(name).overlaps == []
+    assert identities.moved_with_unseen_pods(name).overlaps == []
+
+
+def test_no_agent_starts_beside_a_pod_that_lost_its_labels():
+    found = identities.moved_with_hidden_pods()
+    assert found.overlaps == []
+    assert found.gap_s < 61
+
+
+@pytest.mark.parametrize("name", identities.TAKES)
+def test_a_running_agent_does_not_take_the_identity_of_pods_that_have_not_ended(name):
+    found, env = identities.taken_while_running(name)
+    assert found.overlaps == []
+    assert env == ("production" if identities.TAKES[name][1] else "staging")

@@ -5,7 +5,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.apiserver.faults import Fault
 from support.apiserver.kinds import Kind
+from support.apiserver.requests import Where
 from support.apiserver.store import Change
 from support.builders import a_datadog_daemon_set, an_agent
 from support.simulation import clock as clocks
@@ -86,9 +88,13 @@ def _patch(world: World, spec: dict[str, Any]) -> None:
 
 
 def _create_other(world: World) -> None:
-    agent = an_agent(namespace=OTHER, uid="uid-other", replicas=2)
-    agent["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
-    world.server.put(agent)
+    world.server.put(_other())
+
+
+def _other(created: str = "2026-02-01T00:00:00Z", **spec: Any) -> dict[str, Any]:
+    agent = an_agent(namespace=OTHER, uid="uid-other", replicas=2, **spec)
+    agent["metadata"]["creationTimestamp"] = created
+    return agent
 
 
 MOVES: dict[str, Act] = {
@@ -139,20 +145,52 @@ async def _make_invalid(world: World) -> None:
     _patch(world, {"replicas": -1})
 
 
+async def _delete_while_reads_fail(world: World) -> None:
+    for resource, status in (("pods", 503), ("statefulsets", 429), ("pods", 403)):
+        where: Where = {"verb": "list", "resource": resource}
+        world.server.plan(Fault(effect="fail", status=status, where=where, times=2))
+    world.server.delete(KIND, NS, NAME)
+
+
+async def _delete_while_statefulsets_are_silent(world: World) -> None:
+    world.server.stall_watches("statefulsets", also_new=True)
+    world.server.delete(KIND, NS, NAME)
+
+
+async def _rename_service(world: World) -> None:
+    _patch(world, {"datadog": {"service": "moved"}})
+
+
+async def _move_twice(world: World) -> None:
+    _patch(world, {"datadog": {"env": "moved"}})
+    await asyncio.sleep(1.0)
+    world.server.delete(KIND, NS, NAME)
+
+
 UNSEEN_CHANGES: dict[str, Act] = {
     "Stopped": _stop,
     "invalid": _make_invalid,
     "scale to zero": _scale_to_zero,
+    "delete": _delete,
+    "delete, and the reads fail at first": _delete_while_reads_fail,
+    "delete, and the StatefulSets are silent, too": _delete_while_statefulsets_are_silent,
+    "delete and create again": _recreate,
+    "another env": _rename_env,
+    "another service": _rename_service,
+    "another env, then delete": _move_twice,
+    "Disabled": _disable,
 }
+KEEPS_IDENTITY = ("Stopped", "invalid")
+"""Changes after which the agent still claims its identity."""
 
 
 def moved_with_unseen_pods(name: str) -> Move:
     """Change an agent whose pods started while the watch of the pods is silent, and which another agent waits for."""
     clock = clocks.Clock()
-    return clocks.run(clock, lambda: _run_with_unseen_pods(clock, UNSEEN_CHANGES[name]))
+    return clocks.run(clock, lambda: _run_with_unseen_pods(clock, name))
 
 
-async def _run_with_unseen_pods(clock: clocks.Clock, act: Act) -> Move:
+async def _run_with_unseen_pods(clock: clocks.Clock, name: str) -> Move:
     async with a_world(clock, 1) as world:
         world.server.statefulsets.termination_s = TERMINATION_S
         world.server.put(a_datadog_daemon_set(host_ports=True))
@@ -166,10 +204,87 @@ async def _run_with_unseen_pods(clock: clocks.Clock, act: Act) -> Move:
         found = Move()
         history = _History(world, found)
         assert len(history.alive(NS)) == 1
-        await act(world)
+        await UNSEEN_CHANGES[name](world)
+        await asyncio.sleep(60)
+        world.server.stop_stalling_new_watches()
+        if name not in KEEPS_IDENTITY:
+            await world.wait_for(lambda: len(history.alive(OTHER)) == 2, 300, "the other agent")
         await asyncio.sleep(60)
         assert not world.errors
         return found
+
+
+async def _take_env(world: World) -> None:
+    world.server.patch(KIND, OTHER, NAME, {"spec": {"datadog": {"env": "production"}}})
+
+
+async def _take_env_of_a_deleted_agent(world: World) -> None:
+    world.server.delete(KIND, NS, NAME)
+    await asyncio.sleep(1.0)
+    await _take_env(world)
+
+
+async def _take_env_and_restart(world: World) -> None:
+    await _take_env(world)
+    await asyncio.sleep(20.0)
+    leader = world.leader
+    assert leader is not None
+    leader.kill()
+
+
+async def _hide_pods_and_delete(world: World) -> None:
+    """Remove the labels of a pod, so that no watch reports it, and no garbage collector deletes it."""
+    labels = dict.fromkeys(_pod(world, NS)["metadata"]["labels"])
+    changes = {"metadata": {"labels": labels, "ownerReferences": None}}
+    world.server.patch("Pod", NS, f"{NAME}-0", changes)
+    await asyncio.sleep(1.0)
+    world.server.delete(KIND, NS, NAME)
+    await asyncio.sleep(120.0)
+    world.server.delete("Pod", NS, f"{NAME}-0")
+
+
+TAKES: dict[str, tuple[Act, bool]] = {
+    "of a running agent": (_take_env, False),
+    "of a running agent, before another leader": (_take_env_and_restart, False),
+    "of a deleted agent": (_take_env_of_a_deleted_agent, True),
+}
+"""By change: the act, and whether the agent gets the identity in the end."""
+
+
+def taken_while_running(name: str) -> tuple[Move, str]:
+    """Give a running agent the env of another one. Return its env in the end."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run_take(clock, *TAKES[name]))
+
+
+async def _run_take(clock: clocks.Clock, act: Act, is_free: bool) -> tuple[Move, str]:
+    async with a_world(clock, 1) as world:
+        world.server.statefulsets.termination_s = TERMINATION_S
+        world.server.put(a_datadog_daemon_set(host_ports=True))
+        # The agent that takes the identity is the older one.
+        world.server.put(_other(created="2025-01-01T00:00:00Z", datadog={"env": "staging"}))
+        world.server.put(an_agent(uid="uid-agent", replicas=2))
+        world.deploy(2)
+        await asyncio.sleep(200)
+        found = Move()
+        history = _History(world, found)
+        assert len(history.alive(NS)) == len(history.alive(OTHER)) == 2
+        await act(world)
+        await asyncio.sleep(400)
+        assert not world.errors
+        return found, _pod(world, OTHER)["metadata"]["labels"]["tags.datadoghq.com/env"]
+
+
+def moved_with_hidden_pods() -> Move:
+    """Remove the labels of a pod, and delete its agent, which another agent waits for."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run(clock, _hide_pods_and_delete, is_stored=False))
+
+
+def _pod(world: World, namespace: str) -> dict[str, Any]:
+    pod = world.server.get("Pod", namespace, f"{NAME}-0")
+    assert pod is not None
+    return pod
 
 
 class _History:
@@ -201,7 +316,9 @@ class _History:
             return
         if change.before is None and metadata["namespace"] == OTHER and not self.alive(OTHER):
             self._found.gap_s = self._world.now_s - self._ended_at
-        self._pods[metadata["uid"]] = _identity(change.after)
+        # A process keeps its identity if the labels of its pod are removed.
+        if metadata.get("labels"):
+            self._pods[metadata["uid"]] = _identity(change.after)
         identities = [item[1:] for item in self._pods.values()]
         if len(set(identities)) < len(identities):
             self._found.overlaps.append(f"{self._world.now_s:.1f} {sorted(self._pods.values())}")

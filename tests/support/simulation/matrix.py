@@ -17,15 +17,9 @@ from support.simulation import clock
 
 clock.install()
 
-from support.simulation import ends, upgrades  # noqa: E402
+from support.simulation import ends, identities, upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.hazards import HAZARDS  # noqa: E402
-from support.simulation.identities import (  # noqa: E402
-    MOVES,
-    UNSEEN_CHANGES,
-    moved,
-    moved_with_unseen_pods,
-)
 from support.simulation.operations import OPERATIONS  # noqa: E402
 from support.simulation.restore import halt_after_restore  # noqa: E402
 from support.simulation.standby import (  # noqa: E402
@@ -37,9 +31,7 @@ from support.simulation.storm import halt_in_a_storm  # noqa: E402
 from support.simulation.takeover import TAKEOVERS, values_after_release  # noqa: E402
 
 __all__ = [
-    "MOVES",
     "TAKEOVERS",
-    "UNSEEN_CHANGES",
     "Cell",
     "Workers",
     "all_cells",
@@ -47,9 +39,8 @@ __all__ = [
     "halt_after_restore",
     "halt_after_takeover",
     "halt_in_a_storm",
+    "identities",
     "modes_after_takeover_with_an_expired_halt",
-    "moved",
-    "moved_with_unseen_pods",
     "short_selection",
     "upgrades",
     "values_after_release",

@@ -86,6 +86,12 @@ class HttpKubeClient:
             raise next(iter(refusals.values()))
         return ObjectList(manifests, min(versions, key=resource_version), frozenset(refusals))
 
+    async def list_in(self, kind: ResourceKind, namespace: str, *, selector: str) -> list[Manifest]:
+        """Return the objects of a kind with these labels in one namespace."""
+        path = f"{kind.prefix}/namespaces/{namespace}/{kind.plural}"
+        manifests, _ = await self._list(kind, path, selector=selector)
+        return manifests
+
     async def _list(
         self, kind: ResourceKind, path: str, *, selector: str
     ) -> tuple[list[Manifest], str]:

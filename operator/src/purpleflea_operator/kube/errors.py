@@ -74,6 +74,11 @@ class Invalid(ApiError):  # noqa: N818
     """The server rejects the object."""
 
 
+def without_hold(failure: Exception) -> Exception:
+    """Return an error for a caller that did not wait. It has no Retry-After, because that time has partly passed."""
+    return Unavailable(str(failure)) if isinstance(failure, Throttled) else failure
+
+
 def from_response(
     status: int, message: str, retry_after: str | None, *, reason: str = ""
 ) -> ApiError:

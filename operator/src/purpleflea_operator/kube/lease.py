@@ -20,6 +20,14 @@ LEASE = ResourceKind(
 )
 
 
+def reference(namespace: str, name: str) -> Manifest | None:
+    """Return apiVersion, kind, namespace and name of a Lease; None without a namespace, because there is no Lease."""
+    if not namespace:
+        return None
+    metadata = {"namespace": namespace, "name": name}
+    return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
     """Content of a Lease. Records are equal if their content is equal; the resource version is not compared."""

@@ -126,8 +126,6 @@ class ObjectCache:
         self._by_owner: dict[str, dict[NamespacedName, tuple[Uid, ...]]] = defaultdict(dict)
         self._owners: dict[NamespacedName, NamespacedName] = {}
         """One instance per agent, which all its objects share."""
-        self._names: dict[str, tuple[NamespacedName, ...]] = {}
-        """The agents with each name, in all namespaces."""
         self._compressors: dict[str, _Compressor] = defaultdict(_Compressor)
         self._tombstones = Tombstones()
 
@@ -169,7 +167,6 @@ class ObjectCache:
         if owner is None or owner in self._owners:
             return None if owner is None else self._owners[owner]
         self._owners[owner] = owner
-        self._names[owner.name] = (*self._names.get(owner.name, ()), owner)
         return owner
 
     def drop(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
@@ -218,6 +215,11 @@ class ObjectCache:
         objects = self._objects[kind.kind]
         return [objects[uid].manifest() for uid in self._by_owner[kind.kind].get(key, ())]
 
+    def get(self, kind: ResourceKind, uid: str) -> dict[str, Any] | None:
+        """Return an object by its UID, or None."""
+        entry = self._objects[kind.kind].get(Uid(uid))
+        return None if entry is None else entry.manifest()
+
     def agent(self, key: NamespacedName) -> dict[str, Any] | None:
         """Return the agent resource, or None.
 
@@ -226,10 +228,6 @@ class ObjectCache:
         """
         agents = self.owned(AGENT, key)
         return max(agents, key=_version) if agents else None
-
-    def owners_named(self, name: str) -> tuple[NamespacedName, ...]:
-        """Return the agents with a name that exist, or of which objects exist, in all namespaces."""
-        return self._names.get(name, ())
 
     def all(self, kind: ResourceKind) -> Iterator[dict[str, Any]]:
         """Yield all objects of a kind that are stored now. The cache may change in the meantime."""
@@ -256,13 +254,7 @@ class ObjectCache:
         if kind == AGENT.kind:
             _discard(self._agents, owner.namespace, owner)
         if not any(owner in known for known in self._by_owner.values()):
-            self._forget_owner(owner)
-
-    def _forget_owner(self, owner: NamespacedName) -> None:
-        self._owners.pop(owner, None)
-        left = tuple(item for item in self._names.pop(owner.name, ()) if item != owner)
-        if left:
-            self._names[owner.name] = left
+            self._owners.pop(owner, None)
 
 
 def _discard(index: dict[K, dict[V, None]], key: K, value: V) -> None:

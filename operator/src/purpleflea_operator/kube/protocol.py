@@ -37,6 +37,9 @@ class KubeClient(Protocol):
         If there is a list per namespace, a namespace that the API server refuses is skipped, unless it refuses all.
         """
 
+    async def list_in(self, kind: ResourceKind, namespace: str, *, selector: str) -> list[Manifest]:
+        """Return the objects of a kind with these labels in one namespace."""
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Force server-side apply with our field manager and return the object as stored."""
 

@@ -49,8 +49,10 @@ class WorkQueue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._held_until: dict[K, float] = {}
         self._cooldowns: dict[K, asyncio.TimerHandle] = {}
-        self._urgent_held: set[K] = set()
-        """The keys that are urgent at the end of their hold."""
+        self._urgent_later: set[K] = set()
+        """The keys that are urgent at the end of their hold, or of the delay after a failure."""
+        self._urgent_processing: set[K] = set()
+        """The urgent keys that are processed, unless the urgent part of their pass is done."""
         self._failures: dict[K, int] = {}
         self._repeats: dict[K, int] = {}
         """Passes in sequence that requested another one at once."""
@@ -84,14 +86,14 @@ class WorkQueue(Generic[K]):
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
-        urgent = urgent or key in self._urgent_held
+        urgent = urgent or key in self._urgent_later
         held_s = self._held_s(key)
         if held_s > 0:
             if urgent:
-                self._urgent_held.add(key)
+                self._urgent_later.add(key)
             self.add_after(key, held_s)
             return
-        self._urgent_held.discard(key)
+        self._urgent_later.discard(key)
         if key in self._processing:
             # The pass may have read its input before the change, so the key is queued again when the pass is done.
             self._dirty[key] = urgent or self._dirty.get(key, False)
@@ -126,8 +128,10 @@ class WorkQueue(Generic[K]):
         """Queue a failed key after an exponential delay with jitter. Return the delay.
 
         If `hold_s` is set, the delay starts after it, and no other call queues the key before it ends. Both together
-        are at most the longest delay of the queue.
+        are at most the longest delay of the queue. A key whose urgent pass failed stays urgent.
         """
+        if key in self._urgent_processing:
+            self._urgent_later.add(key)
         failures, limit_s = self._failures.get(key, 0), self._backoff_limit_s
         self._failures[key] = failures + 1
         ceiling, hold_s = (
@@ -195,9 +199,14 @@ class WorkQueue(Generic[K]):
             return self._ready.popitem(last=False)[0]
         self._urgent_taken += 1
         key, _ = self._urgent.popitem(last=False)
+        self._urgent_processing.add(key)
         if not self._urgent:
             self._nothing_urgent.set()
         return key
+
+    def end_urgency(self, key: K) -> None:
+        """Record that the urgent part of a pass is done, so that a failure of the rest is not urgent."""
+        self._urgent_processing.discard(key)
 
     async def wait_until_nothing_is_urgent(self) -> None:
         """Wait until every urgent key has a worker. Keys with a delay do not count."""
@@ -206,6 +215,7 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """End the processing of a key. If the key was added in the meantime, it is queued again."""
         self._processing.discard(key)
+        self._urgent_processing.discard(key)
         self._cooldowns.pop(key, None)
         if key in self._dirty:
             self.add(key, urgent=self._dirty.pop(key))

@@ -116,21 +116,10 @@ def test_objects_that_have_nothing_in_common_are_stored_unchanged():
         assert agent["spec"]["strategy"] == text
 
 
-def test_agents_are_found_by_name_in_all_namespaces_while_an_object_exists():
+def test_an_object_is_found_by_its_uid():
     cache = ObjectCache()
-    agent = an_agent(namespace="one", uid="agent")
-    pods = [a_pod(namespace=item) for item in ("one", "two")]
-    for number, pod in enumerate(pods):
-        pod["metadata"]["uid"] = f"pod-{number}"
-    for item in (agent, *pods):
-        cache.put(item)
-    one, two = NamespacedName("one", "momentum"), NamespacedName("two", "momentum")
-    assert cache.owners_named("momentum") == (one, two)
-    assert cache.owners_named("other") == ()
-    cache.mark_deleted(resources.AGENT, "agent")
-    assert cache.owners_named("momentum") == (one, two)
-    cache.mark_deleted(resources.POD, "pod-0")
-    assert cache.owners_named("momentum") == (two,)
-    cache.mark_deleted(resources.POD, "pod-1")
-    assert cache.owners_named("momentum") == ()
-    assert cache._names == {}
+    cache.put(a_pod())
+    assert cache.get(resources.POD, "uid-momentum-0")["metadata"]["name"] == "momentum-0"
+    cache.mark_deleted(resources.POD, "uid-momentum-0")
+    assert cache.get(resources.POD, "uid-momentum-0") is None
+    assert cache._owners == {}

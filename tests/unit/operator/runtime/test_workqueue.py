@@ -303,6 +303,39 @@ async def test_a_key_that_becomes_urgent_during_its_hold_is_urgent_after_a_pass_
 
 
 @pytest.mark.parametrize(
+    ("is_urgent", "ends_urgency", "adds", "hold_s", "expected"),
+    [
+        pytest.param(True, False, [], 0.0, True, id="after the delay"),
+        pytest.param(True, False, [], 0.001, True, id="after a Retry-After"),
+        pytest.param(True, False, [False], 0.0, True, id="if an event adds it earlier"),
+        pytest.param(True, True, [], 0.0, False, id="not if only the rest of the pass failed"),
+        pytest.param(True, True, [True], 0.0, True, id="if it became urgent again"),
+        pytest.param(False, False, [], 0.0, False, id="not if it was not urgent"),
+    ],
+)
+async def test_an_urgent_key_whose_pass_failed_stays_urgent(
+    is_urgent, ends_urgency, adds, hold_s, expected, monkeypatch
+):
+    monkeypatch.setattr(timings, "BACKOFF_BASE_S", 0.001)
+    queue = a_queue()
+    queue.add("a", urgent=is_urgent)
+    await queue.get()
+    if ends_urgency:
+        queue.end_urgency("a")
+    queue.add_rate_limited("a", hold_s=hold_s)
+    for urgent in adds:
+        queue.add("a", urgent=urgent)
+    queue.done("a")
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
+    assert ("a" in queue._urgent_processing) is expected
+    queue.done("a")
+    # It was served, so the next attempt is not urgent.
+    queue.add("a")
+    assert not queue.has_urgent()
+    queue.close()
+
+
+@pytest.mark.parametrize(
     ("status", "kind"),
     [
         (404, NotFound),

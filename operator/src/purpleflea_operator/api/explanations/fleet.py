@@ -93,7 +93,8 @@ IDENTITY = (
         {ConditionType.DUPLICATE_IDENTITY: "True"},
         Severity.WARNING,
         "Another agent has the same identities, but these agents were running already. They "
-        "keep running, because they may hold positions; no further agent is started.",
+        "keep running, because they may hold positions; no further agent is started. If the spec "
+        "has another env or service than the pods, the pods keep theirs until the identities are free.",
         "Change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
         "`spec.datadog.duplicateIdentity: Allow`.",
     ),

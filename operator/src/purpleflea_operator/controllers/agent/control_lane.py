@@ -82,7 +82,7 @@ class _Failure:
 class _Write:
     """Writes of one agent in flight, and the control file that they bring to the pods."""
 
-    task: asyncio.Task[None]
+    task: asyncio.Task[bool]
     control: Control | None
 
 
@@ -185,7 +185,7 @@ class ControlLane:
         """
         while self._actions(key):
             if key in self._failures:
-                raise _repeated(self._failures[key].error)
+                raise errors.without_hold(self._failures[key].error)
             waiter = asyncio.get_running_loop().create_future()
             self._waiters[key].append(waiter)
             self._queue.add(key)
@@ -198,20 +198,24 @@ class ControlLane:
             ApiError: A request failed, and should be retried.
         """
         failure: Exception | None = errors.Unavailable("the control lane was interrupted")
+        is_incomplete = False
         try:
-            await self._write(key)
+            is_incomplete = await self._write(key)
             failure = None
         except (errors.ApiError, RefreshError) as error:
             failure = error
             self._failures[key] = _Failure(error=error, control=self._requested(key))
         finally:
+            if failure is None or isinstance(failure, RefreshError):
+                # The mode is written. Mount refreshes and acknowledgements are not urgent.
+                self._queue.end_urgency(key)
             self._resolve(key, failure)
             if key in self._unreported:
                 self._unreported.discard(key)
                 self._deps.on_change(key)
         if isinstance(failure, errors.ApiError):
             raise failure
-        if failure is None and self._actions(key):
+        if is_incomplete:
             return Result(requeue_after_s=0.0)
         requeue_after_s = self._ask(key)
         if isinstance(failure, RefreshError):
@@ -235,24 +239,26 @@ class ControlLane:
                 self._queue.add(key)
                 self._deps.on_change(key)
 
-    async def _write(self, key: NamespacedName) -> None:
-        """Perform the writes. If a newer mode supersedes them, perform those of the newer mode.
+    async def _write(self, key: NamespacedName) -> bool:
+        """Perform the writes, and return whether some are left. A newer mode supersedes those in flight.
 
-        After a conflict they are decided again from the version that is stored, because the cache can be outdated.
+        After a conflict they are decided again from the version that is stored, because the cache can be outdated. The
+        decision is a large part of the processor time of a halt of all agents, so it is not repeated without need.
         """
         conflicts = 0
-        while self._actions(key):
+        while actions := self._actions(key):
             confirmed = await self.confirmation.of(key)
-            if self._actions(key, confirmed.decide):
-                work = self._perform(key, confirmed.decide)
-            elif confirmed.error is not None and self._actions(key):
-                raise confirmed.error
-            else:
-                return
+            if confirmed.decide is not control.control_actions:
+                actions = self._actions(key, confirmed.decide)
+            if not actions:
+                if confirmed.error is not None and self._actions(key):
+                    raise confirmed.error
+                return False
+            work = self._perform(key, confirmed.decide, actions)
             task = asyncio.create_task(work, name=f"control {key.name}")
             self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:
-                await task
+                is_complete = await task
             except asyncio.CancelledError:
                 if not task.cancelled() or _is_canceled():
                     task.cancel()
@@ -266,22 +272,24 @@ class ControlLane:
                 continue
             finally:
                 del self._in_flight[key]
-            if confirmed.error is not None and self._actions(key):
+            is_incomplete = not is_complete or bool(self._actions(key))
+            if confirmed.error is not None and is_incomplete:
                 raise confirmed.error
-            return
+            return is_incomplete
+        return False
 
     def _requested(self, key: NamespacedName) -> Control | None:
         resource = self._cache.agent(key)
         return None if resource is None else control.requested_control(resource, self._deps.halts)
 
-    async def _perform(self, key: NamespacedName, decide: Decide) -> None:
-        actions = self._actions(key, decide)
+    async def _perform(self, key: NamespacedName, decide: Decide, actions: ControlActions) -> bool:
+        """Perform the writes; return False if the mount refreshes are left for later."""
         writes = [item for item in actions if not isinstance(item, plan.RefreshConfigMount)]
         for action in writes:
             await self._store(key, action)
             logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
         if writes and self._queue.has_urgent():
-            return  # The modes of all waiting agents are written before the first mount is refreshed.
+            return False  # The modes of all waiting agents are written before the first mount is refreshed.
         found = self._actions(key, decide) if writes else actions
         refreshes = [item for item in found if isinstance(item, plan.RefreshConfigMount)]
         resource = self._cache.agent(key)
@@ -304,6 +312,7 @@ class ControlLane:
             raise RefreshError(error) from error
         finally:
             self._deps.on_change(key)
+        return True
 
     async def _store(self, key: NamespacedName, action: plan.Create | plan.Apply) -> None:
         """Write the ConfigMap. From now on, earlier acknowledgements prove nothing.
@@ -388,10 +397,3 @@ def _is_canceled() -> bool:
 
 def _is_deleting(resource: Manifest) -> bool:
     return "deletionTimestamp" in resource["metadata"]
-
-
-def _repeated(failure: Exception) -> Exception:
-    """Return an error for a caller that did not wait. It has no Retry-After, because that time has partly passed."""
-    if isinstance(failure, errors.Throttled):
-        return errors.Unavailable(str(failure))
-    return failure

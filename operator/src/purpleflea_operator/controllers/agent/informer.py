@@ -7,6 +7,7 @@ all kinds are listed once, the informer only fills the cache.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.controllers.agent.identity_reads import IdentityReads
 from purpleflea_operator.controllers.agent.instrumentation_support import InstrumentationSupport
 from purpleflea_operator.controllers.agent.node_inventory import (
     KINDS,
@@ -53,6 +55,8 @@ WATCHED = (
     resources.DAEMON_SET,
     *KINDS,
 )
+WORKLOADS = (resources.STATEFUL_SET, resources.POD)
+"""Kinds whose objects have the identities of agents."""
 HIDDEN_IF_REFUSED = (resources.DAEMON_SET, resources.NODE, resources.POD)
 """Kinds whose objects count as unknown if the API server refuses them for long. The connection of no agent changes."""
 # One watch for the pods of agents and of node agents, because a selector cannot combine two labels with "or".
@@ -72,6 +76,8 @@ class EventTargets:
     telemetry: TelemetryProbe
     uses_instrumentation: bool = False
     """Whether a DatadogInstrumentation has the logs and checks of agents, if the API server serves the kind."""
+    clock: Callable[[], float] = time.monotonic
+    """Returns monotonic seconds."""
     on_stateful_set: Callable[[str, Manifest | None], None] = _ignore
     """Called for each version of the StatefulSet of an agent with its UID, and without a manifest if it is deleted."""
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
@@ -110,8 +116,9 @@ class Informer:
         self._on_pod_deleted = targets.on_pod_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
-        self.identities = IdentityHolders(cache)
+        self.identities = IdentityHolders(cache, targets.clock)
         self.identities.claims.on_loss = self._queue_claims
+        self.identity_reads = IdentityReads(cluster, self.identities, self.on_event)
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False
@@ -171,6 +178,8 @@ class Informer:
             self._restarts.restore(key, env=env_of_pods(stateful_set), is_failing=is_failing)
 
     def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
+        if kind in WORKLOADS:
+            self.identities.note(manifest)
         if kind is resources.STATEFUL_SET:
             self._restore_restart_slot(manifest)
             return
@@ -288,6 +297,8 @@ class Informer:
         if kind is resources.AGENT:
             self.totals.upsert(manifest)
             self._queue_claims(self.identities.claims.upsert(manifest))
+        if kind in WORKLOADS and self._is_started:
+            self.identities.note(manifest)
         if kind is resources.POD:
             self._pods_by_node.upsert(manifest)
             if self._is_started:
@@ -341,6 +352,8 @@ class Informer:
             self._lost_node_agents.done(name)
 
     def _delete(self, kind: ResourceKind, uid: str, version: int) -> None:
+        if kind is resources.STATEFUL_SET and (known := self._cache.get(kind, uid)) is not None:
+            self.identities.on_workload_gone(known)
         key = self._cache.mark_deleted(kind, uid, version=version)
         with self._containment.of(kind, {"metadata": {"uid": uid}}):
             if kind is resources.AGENT:
@@ -372,13 +385,9 @@ class Informer:
             self._discovery.invalidate()
         elif key is not None:
             self._queue.add(key)
-            if kind in (resources.POD, resources.STATEFUL_SET):
-                self._queue_others(key)
-
-    def _queue_others(self, key: NamespacedName) -> None:
-        """Queue the agents with the same name in other namespaces, which may wait for the end of the pods."""
-        for other in self.identities.others(key):
-            self._queue.add(other)
+            if kind in WORKLOADS:
+                for waiting in self.identities.pop_waiting(key):
+                    self._queue.add(waiting)
 
 
 def selector_of(kind: ResourceKind) -> str:

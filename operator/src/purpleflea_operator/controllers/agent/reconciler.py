@@ -5,7 +5,7 @@ needs no locks, because the queue gives each key to one worker at a time.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,8 @@ class Dependencies:
     """Called with the UID of an agent resource that does not exist any more, although it is cached."""
     identity_holder: Callable[[str], IdentityClaim | None]
     """Returns the other agent that holds the identities of an agent, by UID of the resource."""
+    confirm_identity: Callable[[NamespacedName], Awaitable[None]]
+    """Reads the pods that may have the identities of an agent, if the cache can miss some."""
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
@@ -141,6 +143,7 @@ class Reconciler:
         Raises:
             ApiError: A request failed, and the pass should be retried.
         """
+        await self._deps.confirm_identity(key)
         resource = self._cache.agent(key)
         if resource is None:
             self._deps.memories.forget(key)
@@ -239,6 +242,7 @@ class Reconciler:
             conflict_is_ending=holder is not None and holder.is_ending,
             conflict_ends_in_s=None if holder is None else holder.loses_in_s,
             cluster=self._cluster_name,
+            conflict_error="" if holder is None else holder.error,
             sees_all_namespaces=deps.sees_all_namespaces,
             unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,

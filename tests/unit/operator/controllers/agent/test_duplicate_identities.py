@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from purpleflea_contract.kubernetes import DD_LABEL_ENV, DD_LABEL_SERVICE
 from purpleflea_contract.tags import stored_value
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.decisions import plan, status
+from purpleflea_operator.controllers.agent.decisions import plan, status, upgrade
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
     duplicate_identity,
@@ -20,9 +20,11 @@ from purpleflea_operator.controllers.agent.decisions.duplicate_identities import
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
+from purpleflea_operator.controllers.agent.former_identities import LIMIT, FormerIdentities
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.object_cache import ObjectCache
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from support.builders import a_pod, an_agent
 from support.observed_states import a_stateful_set, observed_state
 
@@ -328,9 +330,10 @@ def stopped_workload(namespace, **status):
 
 def holders_with(*manifests, waiting_uid="b"):
     cache = ObjectCache()
-    holders = IdentityHolders(cache)
+    holders = IdentityHolders(cache, lambda: 0.0)
     for item in manifests:
         cache.put(item)
+        holders.note(item)
     waiting = an_agent_in("b", uid=waiting_uid)
     cache.put(waiting)
     holders.claims.upsert(waiting)
@@ -343,11 +346,11 @@ def holders_with(*manifests, waiting_uid="b"):
         ([], None),
         ([a_pod_with(namespace="a")], "a"),
         ([a_workload("a", "gone")], "a"),
-        ([a_workload("a", "gone", replicas=0)], None),
+        ([a_workload("a", "gone", replicas=0)], "a, to be read"),
         ([stopped_workload("a", observedGeneration=2, replicas=1)], "a"),
         ([stopped_workload("a", observedGeneration=1)], "a"),
         ([stopped_workload("a")], "a"),
-        ([stopped_workload("a", observedGeneration=2, replicas=0)], None),
+        ([stopped_workload("a", observedGeneration=2, replicas=0)], "a, to be read"),
         ([a_pod_with(namespace="b")], None),
         ([a_pod_with(namespace="a"), a_workload("b", "b")], None),
         ([a_pod_with(name="copy", namespace="a")], None),
@@ -367,8 +370,14 @@ def holders_with(*manifests, waiting_uid="b"):
     ],
 )
 def test_an_agent_waits_for_the_pods_that_are_left_in_other_namespaces(left, holder):
-    found = holders_with(*left).holder_other_than("b")
-    assert (found and (found.namespace, found.is_ending)) == (holder and (holder, True))
+    assert blocker(holders_with(*left)) == holder
+
+
+def blocker(holders, uid="b"):
+    """Return the namespace whose pods an agent waits for, and if they must be read."""
+    found = holders.holder_other_than(uid)
+    assert found is None or found.is_ending
+    return found and found.namespace + (", to be read" if found.is_unread else "")
 
 
 def test_an_unknown_agent_has_no_holder():
@@ -697,3 +706,190 @@ def test_the_status_records_that_an_agent_never_started_until_it_starts(
     findings = summary.findings(observed)
     found = status.next_status(current, observed, findings, name="m", now=NOW)
     assert found.get("neverStarted", False) is recorded
+
+
+RELEASES = {
+    "deleted": None,
+    "with another env": {"datadog": {"env": "moved"}},
+    "with another service": {"datadog": {"service": "moved"}},
+    "without a connection": {"datadog": {"connection": "Disabled"}},
+    "scaled to zero": {"replicas": 0},
+}
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
+def test_the_pods_of_an_agent_that_gave_up_an_identity_must_be_read(release):
+    holders = holders_with()
+    holders.claims.upsert(an_agent_in("a", age=5))
+    if release is None:
+        holders.claims.delete("uid-a")
+    else:
+        holders.claims.upsert(an_agent_in("a", age=5, **release))
+    assert blocker(holders) == "a, to be read"
+    holders.former.discard(IDENTITY, "a")
+    assert blocker(holders) is None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [a_workload("a", "gone"), a_pod_with(namespace="a"), a_pod_with(namespace="a", deleting=True)],
+    ids=["StatefulSet", "pod", "ending pod"],
+)
+def test_objects_that_are_left_after_a_restart_must_end_and_then_be_read(item):
+    holders = holders_with(item)
+    assert blocker(holders) == "a"
+    kind = resources.kind_of(item)
+    if kind is resources.STATEFUL_SET:
+        holders.on_workload_gone(item)
+    holders._cache.mark_deleted(kind, item["metadata"]["uid"])
+    assert blocker(holders) == "a, to be read"
+
+
+def test_the_pods_of_a_rival_whose_statefulset_is_deleted_must_be_read():
+    contest = Rivals(status=NEVER)
+    contest.now = HOLD_S
+    workload = a_workload("squatter", "uid-squatter")
+    contest.put(workload)
+    assert contest.blocks() == "ending"
+    contest.holders.on_workload_gone(workload)
+    contest.cache.mark_deleted(resources.STATEFUL_SET, workload["metadata"]["uid"])
+    assert contest.holders.holder_other_than("uid-owner").is_unread
+
+
+def test_a_statefulset_of_another_owner_holds_no_identity():
+    holders, foreign = holders_with(), a_workload("a", "gone")
+    foreign["metadata"]["ownerReferences"] = []
+    holders.on_workload_gone(foreign)
+    assert blocker(holders) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "partition", "shown", "blocks"),
+    [
+        (
+            {"observedGeneration": 2, "currentRevision": "old", "updateRevision": "new"},
+            1,
+            None,
+            True,
+        ),
+        (
+            {"observedGeneration": 2, "currentRevision": "old", "updateRevision": "new"},
+            0,
+            None,
+            False,
+        ),
+        (
+            {"observedGeneration": 2, "currentRevision": "new", "updateRevision": "new"},
+            1,
+            None,
+            False,
+        ),
+        (
+            {"observedGeneration": 1, "currentRevision": "new", "updateRevision": "new"},
+            0,
+            None,
+            True,
+        ),
+        (
+            {"observedGeneration": 2, "currentRevision": "old", "updateRevision": "new"},
+            1,
+            "old",
+            False,
+        ),
+        (
+            {"observedGeneration": 2, "currentRevision": "old", "updateRevision": "new"},
+            1,
+            "new",
+            True,
+        ),
+    ],
+    ids=[
+        "the partition keeps the earlier revision, and its pod is evicted",
+        "no pod of the earlier revision is created",
+        "the rollout is complete",
+        "the change was not processed yet",
+        "a pod shows that the earlier revision has another env",
+        "only a pod of the new revision is known",
+    ],
+)
+def test_a_statefulset_that_can_create_pods_of_an_earlier_revision_holds_their_identity(
+    status, partition, shown, blocks
+):
+    workload = a_workload("a", "uid-a", replicas=2, generation=2, status=status)
+    workload["metadata"]["labels"][DD_LABEL_ENV] = "moved"
+    workload["spec"]["updateStrategy"] = {"rollingUpdate": {"partition": partition}}
+    pod = a_pod_with(namespace="a", env="moved")
+    pod["metadata"]["labels"]["controller-revision-hash"] = shown
+    holders = holders_with()
+    holders.claims.upsert(an_agent_in("a", age=5))
+    moved = an_agent_in("a", age=5, datadog={"env": "moved"})
+    for item in (moved, workload, *([pod] if shown else [])):
+        holders._cache.put(item)
+    holders.claims.upsert(moved)
+    assert blocker(holders) == ("a" if blocks else "a, to be read")
+
+
+def test_an_agent_that_runs_with_another_env_waits_for_the_pods_of_the_new_one():
+    running = a_workload("b", "b")
+    running["metadata"]["labels"][DD_LABEL_ENV] = "staging"
+    assert blocker(holders_with(running, a_pod_with(namespace="a"))) == "a"
+
+
+def test_only_the_agents_that_wait_are_queued_when_a_pod_changes():
+    holders = holders_with(a_pod_with(namespace="a"))
+    key = NamespacedName("a", "momentum")
+    assert list(holders.pop_waiting(key)) == []
+    blocker(holders)
+    assert list(holders.pop_waiting(key)) == [NamespacedName("b", "momentum")]
+    assert list(holders.pop_waiting(key)) == []
+
+
+def test_the_number_of_former_identities_is_limited():
+    former = FormerIdentities(lambda: 0.0)
+    for number in range(LIMIT + 5):
+        former.add(("momentum", f"env-{number}", "s"), "a")
+    assert len(former) == LIMIT
+    assert former.namespaces(("momentum", "env-0", "s"), other_than="b") == ()
+    assert former.namespaces(("momentum", f"env-{LIMIT}", "s"), other_than="b") == ("a",)
+    former.postpone(("momentum", "env-0", "s"), "a")
+    assert len(former._records) == LIMIT
+
+
+def taking(*, live=2, holder="a/momentum", allow=False, env="staging", **changes):
+    """Return the step of an agent that runs with an env and has another one in its spec."""
+    workload = a_stateful_set(live)
+    workload["metadata"]["labels"] = {**workload["metadata"].get("labels", {}), DD_LABEL_ENV: env}
+    observed = duplicate(holder=holder, allow=allow, **changes)
+    observed = replace(observed, children={("StatefulSet", "momentum"): workload})
+    rendered = a_workload("trading", "agent-uid", replicas=live)
+    workload["metadata"]["labels"] |= {
+        key: text for key, text in rendered["metadata"]["labels"].items() if key != DD_LABEL_ENV
+    }
+    return upgrade.decide(observed, rendered, NO_CONNECTION, "Paced").step
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, True),
+        ({"conflict_is_ending": True}, True),
+        ({"holder": ""}, False),
+        ({"allow": True}, False),
+        ({"live": 0}, False),
+        ({"env": "production"}, False),
+    ],
+    ids=["held", "still ending", "free", "allowed", "without pods", "of its own identity"],
+)
+def test_running_pods_keep_their_template_instead_of_a_held_identity(changes, is_kept):
+    assert (taking(**changes) is upgrade.Step.KEEP) is is_kept
+
+
+def test_a_running_agent_that_waits_for_pods_reports_that_its_pods_are_unchanged():
+    found = duplicate_identity(duplicate(live=2, conflict_is_ending=True))
+    assert found.reason == "AlreadyRunning"
+    assert "running agents keep their env and service until the previous pods" in found.message
+
+
+def test_an_agent_whose_previous_pods_cannot_be_read_names_the_error():
+    found = duplicate_identity(duplicate(conflict_is_ending=True, conflict_error="forbidden"))
+    assert "these pods cannot be read: forbidden" in found.message

@@ -28,7 +28,13 @@ from purpleflea_contract.tags import stored_value
 from purpleflea_operator import timings
 from purpleflea_operator.api.datadog import stored_service
 from purpleflea_operator.manifests import recorded_connection
-from purpleflea_operator.parsing import Manifest, mapping, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
+
+_IDENTITY_LABELS = (
+    kubernetes.LABEL_INSTANCE,
+    kubernetes.DD_LABEL_ENV,
+    kubernetes.DD_LABEL_SERVICE,
+)
 
 IdentityKey = tuple[str, str, str]
 """Name, env and service. Env and service are as Datadog stores them, so Production and production are the same."""
@@ -45,7 +51,12 @@ class IdentityClaim:
     is_ending: bool = False
     """True if only pods are left that must end before another agent starts."""
     loses_in_s: float | None = field(default=None, compare=False)
-    """Seconds until a holder that never ran loses the identities to an agent that waits; None if it keeps them."""
+    """Seconds until a holder that never ran loses the identities to an agent that waits, or until its pods are read
+    again; None if only an event ends the wait."""
+    is_unread: bool = field(default=False, compare=False)
+    """True if the pods that may be left must be read from the API server."""
+    error: str = field(default="", compare=False)
+    """Why these pods could not be read; empty if they could."""
 
 
 class ClaimState(IntEnum):
@@ -100,6 +111,8 @@ class IdentityIndex:
         """Number of the last turn of agents that lost identities, by UID. Others come first."""
         self.on_loss: Callable[[Iterable[IdentityClaim]], None] = lambda _: None
         """Called with the agents that must be reconciled because a holder lost its identities."""
+        self.on_release: Callable[[IdentityKey, IdentityClaim], None] = lambda *_: None
+        """Called with an identity that an agent does not claim any more. Its pods can still have it."""
 
     def upsert(self, manifest: Mapping[str, Any]) -> list[IdentityClaim]:
         """Add or update an agent; returns the claims of other agents that are affected."""
@@ -131,6 +144,7 @@ class IdentityIndex:
         if known is None:
             return []
         self._turns.pop(uid, None)
+        self.on_release(known.key, known.claim)
         claims = self._claims[known.key]
         claims.remove(known.claim)
         if not claims:
@@ -145,6 +159,10 @@ class IdentityIndex:
         """Return the claim of an agent; None if it needs no identity."""
         known = self._by_uid.get(uid)
         return None if known is None else (known.key, known.claim)
+
+    def is_claimed(self, identity: IdentityKey, namespace: str) -> bool:
+        """Return whether an agent of this namespace claims an identity."""
+        return any(item.namespace == namespace for item in self._claims.get(identity, ()))
 
     def others(self, uid: str) -> list[IdentityClaim]:
         """Return the claims of other agents to the identities of this agent."""
@@ -197,18 +215,50 @@ class IdentityIndex:
         return max(0.0, holder.since_s + timings.IDENTITY_HOLD_S - self._clock())
 
 
+def identity_of(manifest: Manifest) -> IdentityKey:
+    """Return the identity in the labels of a pod or StatefulSet, by the name of its agent."""
+    labels = mapping(manifest["metadata"].get("labels"))
+    name, env, service = (text(labels.get(label)) for label in _IDENTITY_LABELS)
+    return name, stored_value("env", env), stored_value("service", service)
+
+
+def has_identity_without_labels(pod: Manifest, identity: IdentityKey) -> bool:
+    """Return whether a pod with the name of an identity, whose labels were removed, can be a pod of the agent.
+
+    Its process keeps the values with which it started. Env and service count only if both labels are left.
+    """
+    labels = mapping(pod["metadata"].get("labels"))
+    containers = mappings(mapping(pod.get("spec")).get("containers"))
+    if not any(item.get("name") == kubernetes.CONTAINER for item in containers):
+        return False
+    is_complete = kubernetes.DD_LABEL_ENV in labels and kubernetes.DD_LABEL_SERVICE in labels
+    return not is_complete or identity_of(pod)[1:] == identity[1:]
+
+
+def may_create_earlier_pods(stateful_set: Manifest, pods: Iterable[Manifest]) -> bool:
+    """Return whether a StatefulSet can create pods with an earlier template that none of these pods shows.
+
+    Its controller has not processed the last change yet, or the partition of a rollout keeps the earlier revision.
+    """
+    spec, status = mapping(stateful_set.get("spec")), mapping(stateful_set.get("status"))
+    generation = stateful_set["metadata"].get("generation", 0)
+    if status.get("observedGeneration", 0) < generation:
+        return True
+    rolling, earlier = mapping(spec.get("updateStrategy")), status.get("currentRevision")
+    if not mapping(rolling.get("rollingUpdate")).get("partition"):
+        return False
+    labels = (mapping(item["metadata"].get("labels")) for item in pods)
+    is_shown = any(item.get("controller-revision-hash") == earlier for item in labels)
+    return earlier != status.get("updateRevision") and not is_shown
+
+
 def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None) -> bool:
     """Return whether a pod, or the pods of a StatefulSet, can have an identity that their agent does not claim.
 
     `resource` is the agent of the same name and namespace; None if it is deleted. Objects that are older than it belong
     to a previous agent. An agent whose connection is Disabled claims no identity, and its pods send no telemetry.
     """
-    metadata = manifest["metadata"]
-    labels = mapping(metadata.get("labels"))
-    env, service = (
-        text(labels.get(label)) for label in (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
-    )
-    if (stored_value("env", env), stored_value("service", service)) != identity[1:]:
+    if identity_of(manifest) != identity:
         return False
     if resource is None or _created(manifest) < _created(resource):
         return True

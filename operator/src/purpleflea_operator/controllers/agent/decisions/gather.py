@@ -92,7 +92,9 @@ class Surroundings:
     conflict_is_ending: bool = False
     """True if only pods of that agent are left."""
     conflict_ends_in_s: float | None = None
-    """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
+    """Seconds until the conflict is evaluated again without an event; None if only an event ends it."""
+    conflict_error: str = ""
+    """Why the pods of that agent could not be read; empty if they could."""
     cluster: str = ""
     """Name of this cluster; empty if it has none."""
     sees_all_namespaces: bool = True
@@ -158,6 +160,7 @@ def gather(
         conflicting_agent=surroundings.conflicting_agent,
         conflict_is_ending=surroundings.conflict_is_ending,
         conflict_ends_in_s=surroundings.conflict_ends_in_s,
+        conflict_error=surroundings.conflict_error,
         never_started=never_started(resource, manifests, filter(None, [stateful_set_of(children)])),
         recreated_at=remembered.recreated_at,
     )

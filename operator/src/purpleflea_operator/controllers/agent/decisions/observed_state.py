@@ -58,7 +58,7 @@ class AgentPod:
     """Hash of the template that the operator rendered; empty if an earlier version rendered it."""
     deleting: bool
     last_nudge: str | None
-    """Value of the annotation with the trading mode; None if the pod was never nudged."""
+    """Value of the annotation with the trading mode; None if there is none."""
     scheduled: bool
     started: bool
     """True if the container runs, or has terminated and waits for its restart."""
@@ -113,8 +113,7 @@ class TradingObservation:
     outdated_pods: Collection[str] = ()
     """Pods, by UID, that may have read another file since they were nudged, because the ConfigMap had another one."""
     unseen: Mapping[str, float] = field(default_factory=dict)
-    """Names of pods that may run although they are not watched, because a label was removed, and the monotonic time at
-    which to search them."""
+    """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     halts: Sequence[str] = ()
     """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
@@ -167,7 +166,7 @@ class ObservedState:
     telemetry_condition: Manifest = field(default_factory=dict)
     available_condition: Manifest = field(default_factory=dict)
     positions_condition: Manifest = field(default_factory=dict)
-    """TelemetryReady, WorkloadAvailable and PositionsConsistent in the status; empty if there are none."""
+    """TelemetryReady, WorkloadAvailable and PositionsConsistent in the status, if any."""
     not_ready: Mapping[str, str] = field(default_factory=dict)
     """Reasons of started pods that are not ready, by UID of the pods that were asked; empty if one gives none."""
     mismatches: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -203,10 +202,11 @@ class ObservedState:
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
     conflict_is_ending: bool = False
-    """True if only pods of that agent are left, because it was deleted, has another env or service now, or lost the
-    identities."""
+    """True if only pods of that agent are left, which does not claim or hold the identities any more."""
     conflict_ends_in_s: float | None = None
-    """Seconds until that agent loses the identities, because it never ran; None if it keeps them."""
+    """Seconds until the conflict is evaluated again without an event; None if only an event ends it."""
+    conflict_error: str = ""
+    """Why the pods of that agent could not be read; empty if they could."""
     never_started: bool = False
     """True if no container of the agent has ever run, so it cannot hold positions."""
 

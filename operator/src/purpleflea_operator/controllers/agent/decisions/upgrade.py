@@ -13,7 +13,9 @@ from typing import Any, Literal, assert_never
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.explanations.agent import APPLIED
+from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import is_refused
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import is_complete
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import identity_of
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     UpgradeWait,
@@ -24,7 +26,10 @@ from purpleflea_operator.controllers.agent.decisions.rollout import (
     with_partition,
 )
 from purpleflea_operator.controllers.agent.decisions.switching import switches
-from purpleflea_operator.controllers.agent.decisions.trading_mode import desired_mode
+from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    desired_mode,
+    live_replicas,
+)
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.manifests import recorded_connection, template_record
 from purpleflea_operator.manifests.metadata import Agent, with_desired_hash
@@ -67,6 +72,8 @@ def decide(
 ) -> Decision:
     """Return the next step of an agent with this rendered StatefulSet and the connection of the pass."""
     live = _workload(observed)
+    if live is not None and _takes_held_identity(observed, live, desired):
+        return Decision(step=Step.KEEP)
     if live is None or not _is_operator_change(observed, live, desired, connection):
         return Decision(step=Step.APPLY)
     if policy == "Manual" and not _is_requested(observed, live):
@@ -165,6 +172,12 @@ def has_started(before: Manifest | None, after: Manifest | None) -> bool:
 def _workload(observed: ObservedState) -> Manifest | None:
     """Return the StatefulSet, or the one that was deleted to be created again."""
     return observed.stateful_set or observed.recreated
+
+
+def _takes_held_identity(observed: ObservedState, live: Manifest, desired: Manifest) -> bool:
+    """Return whether running pods would get the identity of another agent, or of pods that have not ended yet."""
+    is_changed = identity_of(live) != identity_of(desired)
+    return is_changed and is_refused(observed) and live_replicas(observed) > 0
 
 
 def _is_operator_change(

@@ -41,22 +41,33 @@ def duplicate_identity(observed: ObservedState) -> Finding:
     if not is_refused(observed):
         message = f"{cause}; spec.datadog.duplicateIdentity allows it"
         return finding(kind, Reason.ALLOWED, message)
+    is_running = trading_mode.live_replicas(observed) > 0 and not observed.never_started
     if observed.conflict_is_ending:
-        return finding(kind, Reason.NOT_STARTED, _waiting_for_pods(observed))
+        reason = Reason.ALREADY_RUNNING if is_running else Reason.NOT_STARTED
+        return finding(kind, reason, _waiting_for_pods(observed, is_running=is_running))
     remedy = (
         "change spec.datadog.env or spec.datadog.service, recreate the agent under another name, "
         "or set spec.datadog.duplicateIdentity to Allow"
     )
-    if trading_mode.live_replicas(observed) and not observed.never_started:
+    if is_running:
         message = f"running agents are left unchanged, and no further agent is started, because {cause}; {remedy}"
         return finding(kind, Reason.ALREADY_RUNNING, message)
     return finding(kind, Reason.NOT_STARTED, f"no agent is started, because {cause}; {remedy}")
 
 
-def _waiting_for_pods(observed: ObservedState) -> str:
+def _waiting_for_pods(observed: ObservedState, *, is_running: bool) -> str:
     namespace, _, name = observed.conflicting_agent.partition("/")
+    action = (
+        "running agents keep their env and service until" if is_running else "the agents start when"
+    )
+    waiting = (
+        f"{action} the previous pods of {observed.conflicting_agent} are gone, which have the same name, "
+        "env and service"
+    )
+    if observed.conflict_error:
+        error = observed.conflict_error
+        return f"{waiting}; these pods cannot be read: {error}; the operator retries"
     return (
-        f"the agents start when the previous pods of {observed.conflicting_agent} are gone, which have the same name, "
-        "env and service; to see them, run "
+        f"{waiting}; to see them, run "
         f"kubectl get pods --namespace {namespace} --selector {kubernetes.LABEL_INSTANCE}={name}"
     )
