@@ -35,7 +35,7 @@ from purpleflea_operator.controllers.agent.decisions import (
     upgrade,
     write_failures,
 )
-from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions import storage_ready, summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
     deadline,
 )
@@ -215,6 +215,7 @@ class Reconciler:
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
+            storage_ready.next_check_s(observed),
             observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
