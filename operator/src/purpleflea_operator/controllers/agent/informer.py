@@ -335,6 +335,8 @@ class Informer:
             return
         if change.everywhere:
             self._discovery.invalidate()
+        if change.is_served:
+            self._telemetry.verify(self._pods_by_node.pods_on(change.node))
         if change.after_s:
             self._lost_node_agents.add_after(change.node, change.after_s)
             return

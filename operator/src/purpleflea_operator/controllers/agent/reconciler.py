@@ -36,7 +36,7 @@ from purpleflea_operator.controllers.agent.decisions import (
     upgrade,
     write_failures,
 )
-from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions import storage_ready, summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
     deadline,
 )
@@ -224,6 +224,7 @@ class Reconciler:
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
             instrumentation.next_check_s(observed),
+            storage_ready.next_check_s(observed),
             observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set

@@ -142,6 +142,7 @@ def gather(
         pods=pods,
         datadog=nodes.facts,
         connection=best,
+        lost_nodes=_lost_nodes(manifests, nodes),
         coverage=_coverage(manifests, best, nodes),
         current_connection=current,
         current_coverage=_coverage(manifests, _kept(current, best), nodes),
@@ -172,6 +173,14 @@ def _kept(current: Connection | None, best: Connection) -> Connection:
     if current is None or not switches(current, best):
         return NO_CONNECTION
     return current
+
+
+def _lost_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> frozenset[str]:
+    """Return the nodes of the pods that are not ready."""
+    if not nodes.is_visible:
+        return frozenset()
+    found = (nodes.node(text(item.get("spec", {}).get("nodeName"))) for item in pods)
+    return frozenset(item.name for item in found if item is not None and not item.is_ready)
 
 
 def _coverage(pods: Iterable[dict[str, Any]], used: Connection, nodes: NodeView) -> Coverage:
