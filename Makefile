@@ -84,7 +84,7 @@ lint: setup ## Check style, types, layers, English and the charts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
-	@.venv/bin/helm lint --strict --quiet charts/purpleflea-operator sandbox/charts/datadog sandbox/charts/exchange
+	@.venv/bin/helm lint --strict --quiet charts/purpleflea-operator charts/paper-exchange sandbox/charts/datadog
 	@$(PY) tests/prose.py --check
 
 format: setup ## Format the code
@@ -99,7 +99,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_contract.docs docs
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
-	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator
+	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
@@ -108,8 +108,8 @@ observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terrafor
 gitops: setup ## Generate the ConfigMap of Argo CD from the health checks and actions in examples/gitops
 	@PYTHONPATH=tests $(PY) -m support.argocd examples/gitops/argocd
 
-chart: crds ## Package the Helm chart into dist/
-	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator
+chart: crds ## Package the Helm charts into dist/
+	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator charts/paper-exchange
 
 cli: setup ## Build the kubectl plugin as one file, dist/kubectl-purpleflea.pyz
 	@$(PY) cli/build_zipapp.py dist/kubectl-purpleflea.pyz
