@@ -63,7 +63,7 @@ REASONS: dict[tuple[str, str], tuple[str, str]] = {
     ("TelemetryReady", "NodeAgentNotReady"): ("Warning", "`kubectl rollout status` of the node agent"),
     ("TelemetryReady", "NodesUncovered"): ("Warning", "`helm upgrade ... --set 'agents.tolerations[0].operator=Exists'` (`agents.nodeSelector.KEY=null`, `agents.affinity=null`). For other causes, `kubectl get pods -o wide` shows the pods of the node agent."),
     ("TelemetryReady", "NotInjected"): ("Warning", "`kubectl get mutatingwebhookconfigurations`, then `kubectl rollout restart statefulset/NAME`"),
-    ("TelemetryReady", "NotVisible"): ("Quiet", "`helm upgrade purpleflea-operator ... --set watchNamespaces=null`"),
+    ("TelemetryReady", "NotVisible"): ("Quiet", "`helm upgrade purpleflea-operator ... --set telemetryRights=true`, or `--set watchNamespaces=null`"),
     ("TelemetryReady", "PodSecurityForbids"): ("Warning", "`helm upgrade ... --set datadog.dogstatsd.useHostPort=true`"),
     ("TelemetryReady", "SpecInvalid"): ("Warning", "Fix the field that `SpecValid` names."),
     ("TelemetryReady", "TelemetryLost"): ("Warning", "`kubectl logs` and `kubectl rollout restart` of the node agent"),
