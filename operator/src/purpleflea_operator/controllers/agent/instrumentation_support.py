@@ -20,7 +20,7 @@ class InstrumentationSupport:
         self._is_served: bool | None = None if is_enabled else False
         self._timer: asyncio.TimerHandle | None = None
         self._is_first = True
-        """True until the first result. No pass runs before it, so it is no change."""
+        """True until the first result. No pass runs before it, so it is not a change."""
 
     @property
     def is_served(self) -> bool | None:
