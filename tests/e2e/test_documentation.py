@@ -6,6 +6,7 @@ the pages does not matter, and the API server still checks each change with its 
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -16,17 +17,22 @@ from support.documentation import Block, all_blocks, commands
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NAMESPACE = "trading"
+TUTORIAL = "docs/tutorial.md"
 BLOCKS = [
     block
     for block in all_blocks("sh")
-    if block.mark is None and any(words[0] == "kubectl" for words in commands(block.text))
+    if block.page != TUTORIAL
+    and block.mark is None
+    and any(words[0] == "kubectl" for words in commands(block.text))
 ]
 WRAPPER = """#!/bin/sh
 # The namespace of the kubeconfig is that of the agents.
 run() {{ {kubectl} --kubeconfig={kubeconfig} "$@"; }}
 case "$1" in
     annotate|apply|create|delete|drain|label|patch|scale)
-        case " $* " in *" --dry-run"*) run "$@" ;; *) run "$@" --dry-run=server ;; esac ;;
+        dry_run=--dry-run=server
+        case "$CHANGES $*" in yes*|*" --dry-run"*) dry_run= ;; esac
+        run "$@" $dry_run ;;
     auth) run "$@"; exit 0 ;;
     port-forward)
         run "$@" > {folder}/forward &
@@ -63,17 +69,21 @@ def a_halt(name):
 
 @pytest.fixture(scope="module")
 def shell(fleet, tmp_path_factory):
-    """Return the environment of the commands, with the kubectl above."""
+    """Return a folder with the kubectl above and its kubeconfig."""
     folder = tmp_path_factory.mktemp("shell")
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_bytes(fleet.tools.kubeconfig.read_bytes())
     kubectl = str(fleet.tools.kubectl_program)
-    use = [kubectl, f"--kubeconfig={kubeconfig}", "config", "set-context", "--current"]
-    subprocess.run([*use, f"--namespace={NAMESPACE}"], check=True, capture_output=True)
     wrapper = folder / "kubectl"
     wrapper.write_text(WRAPPER.format(kubectl=kubectl, kubeconfig=kubeconfig, folder=folder))
     wrapper.chmod(0o755)
+    use_namespace(folder)
     return folder
+
+
+def use_namespace(shell):
+    command = [str(shell / "kubectl"), "config", "set-context", "--current"]
+    subprocess.run([*command, f"--namespace={NAMESPACE}"], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -99,25 +109,46 @@ def test_the_commands_of_the_block_run(block: Block, fleet, shell, names):
     text = block.text
     for placeholder, value in names.items():
         text = text.replace(placeholder, value)
-    failures = shell / "failures"
-    failures.unlink(missing_ok=True)
+    assert failures(text, shell, cwd=fleet.checkout) == ""
+
+
+def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_path):
+    page = (fleet.checkout / TUTORIAL).read_text()
+    files = re.findall(r"^`([\w.]+)`:\n\n```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    assert {name for name, _ in files} == {"deployment.yaml", "momentum.yaml", "halt.yaml"}
+    try:
+        for block in all_blocks("sh"):
+            if block.page == TUTORIAL:
+                assert failures(block.text, shell, cwd=tmp_path, changes=True) == "", block
+    finally:
+        use_namespace(shell)
+        fleet.tools.kubectl("delete", "pfh", "--all", "--namespace=tutorial", "--ignore-not-found")
+        fleet.tools.kubectl("delete", "namespace", "tutorial", "--ignore-not-found")
+
+
+def failures(text, shell, *, cwd, changes=False):
+    """Run a shell text; return the failed kubectl commands with the output, or an empty text."""
+    record = shell / "failures"
+    record.unlink(missing_ok=True)
+    variables = {"PATH": f"{shell}:{os.environ['PATH']}", "TOKEN": "t"}
     program = subprocess.Popen(
         ["sh", "-c", text],
-        cwd=fleet.checkout,
-        env={**os.environ, "PATH": f"{shell}:{os.environ['PATH']}", "TOKEN": "t"},
+        cwd=cwd,
+        env={**os.environ, **variables, "CHANGES": "yes" if changes else ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        output, _ = program.communicate(timeout=60)
+        output, _ = program.communicate(timeout=180)
     except subprocess.TimeoutExpired:
-        output = "it does not end"
-        failures.write_text(text)
+        return f"{text} does not end"
     finally:
         stop(program)
-    assert not failures.exists(), f"{failures.read_text()}\n{output}"
+    return f"{record.read_text()}\n{output}" if record.exists() else ""
 
 
 def stop(program):

@@ -18,7 +18,17 @@ from markdown_it.token import Token
 REPOSITORY = Path(__file__).parents[2]
 MARK = re.compile(r"<!-- (?P<kind>run|not run): (?P<text>.+?) -->")
 COMMANDS = "sh"
-IGNORED = {".venv", ".venv-check", ".venv-site", ".sandbox", ".git", "site", "data", "test-results"}
+IGNORED = {
+    ".venv",
+    ".venv-check",
+    ".venv-docs",
+    ".sandbox",
+    ".git",
+    "site",
+    "data",
+    "test-results",
+    "website",
+}
 OPERATORS = re.compile(r"[;&|]+|\(|\)")
 REDIRECTION = re.compile(r"[<>]+&?")
 KEYWORDS = {"while", "do", "done", "if", "then", "else", "fi", "for"}
