@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability site chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability site recording chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terrafor
 
 site: .venv-docs/.ready ## Build the documentation site into site/; it needs no network, also to be read
 	@.venv-docs/bin/python -m website.build
+
+recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
+	@$(PY) -m website.recording docs/images/halt.svg
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator

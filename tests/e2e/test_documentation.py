@@ -4,6 +4,7 @@ A kubectl before the real one on the path adds `--dry-run=server` to commands th
 the pages does not matter, and the API server still checks each change with its admission.
 """
 
+import html
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import signal
 import subprocess
 
 import pytest
+from website import recording
 
 from support.documentation import Block, all_blocks, commands
 
@@ -29,13 +31,19 @@ WRAPPER = """#!/bin/sh
 # The namespace of the kubeconfig is that of the agents.
 run() {{ {kubectl} --kubeconfig={kubeconfig} "$@"; }}
 case "$1" in
-    annotate|apply|create|delete|drain|label|patch|scale)
+    create)
+        case "$CHANGES $*" in
+            yes*|*" --dry-run"*) run "$@" ;;
+            # The object may exist already.
+            *) run "$@" --dry-run=client --output=yaml | run apply --dry-run=server --filename=- ;;
+        esac ;;
+    annotate|apply|delete|drain|label|patch|scale)
         dry_run=--dry-run=server
         case "$CHANGES $*" in yes*|*" --dry-run"*) dry_run= ;; esac
         run "$@" $dry_run ;;
     auth) run "$@"; exit 0 ;;
     port-forward)
-        run "$@" > {folder}/forward &
+        {kubectl} --kubeconfig={kubeconfig} "$@" > {folder}/forward 2>&1 &
         until grep -q Forwarding {folder}/forward; do kill -0 $! || exit 1; sleep 0.1; done ;;
     *) run "$@" ;;
 esac || {{ echo "kubectl $*" >> {folder}/failures; exit 1; }}
@@ -47,11 +55,12 @@ def fleet(sandbox):
     """The objects that the pages name: an agent, halts, and Datadog objects."""
     sandbox.namespace(NAMESPACE)
     sandbox.apply_example(NAMESPACE, env="documentation")
-    for name in ("incident", "monitor-momentum"):
-        sandbox.tools.kubectl("apply", "--filename=-", stdin=json.dumps(a_halt(name)))
     observability = sandbox.checkout / "examples" / "observability.yaml"
     sandbox.tools.kubectl("apply", f"--filename={observability}", f"--namespace={NAMESPACE}")
     sandbox.wait_ready(NAMESPACE)
+    incident = sandbox.checkout / "examples" / "halt.yaml"
+    sandbox.tools.kubectl("apply", f"--filename={incident}", f"--namespace={NAMESPACE}")
+    sandbox.tools.kubectl("apply", "--filename=-", stdin=json.dumps(a_halt("monitor-momentum")))
     yield sandbox
     there = f"--namespace={NAMESPACE}"
     sandbox.tools.kubectl("annotate", "pfh", "--all", "purpleflea.com/force-resume=true", there)
@@ -77,6 +86,10 @@ def shell(fleet, tmp_path_factory):
     wrapper = folder / "kubectl"
     wrapper.write_text(WRAPPER.format(kubectl=kubectl, kubeconfig=kubeconfig, folder=folder))
     wrapper.chmod(0o755)
+    # tests/unit/documentation renders the commands of Helm.
+    helm = folder / "helm"
+    helm.write_text("#!/bin/sh\n")
+    helm.chmod(0o755)
     use_namespace(folder)
     return folder
 
@@ -128,27 +141,42 @@ def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_
         fleet.tools.kubectl("delete", "namespace", "tutorial", "--ignore-not-found")
 
 
+def test_the_recorded_session_is_that_of_its_script(fleet, shell, tmp_path):
+    """The script halts and resumes the agents; its picture has the same commands as the stored one."""
+    there = f"--namespace={NAMESPACE}"
+    fleet.tools.kubectl("delete", "pfh", "--all", there)
+    variables = {"PATH": f"{shell}:{os.environ['PATH']}", "CHANGES": "yes"}
+    found = recording.record(recording.HALT, {**os.environ, **variables}, title="a halt")
+    (fleet.checkout / "test-results").mkdir(exist_ok=True)
+    (fleet.checkout / "test-results" / "halt.svg").write_text(found)
+    shown = html.unescape(found).replace("\xa0", " ")
+    for command in recording.HALT:
+        assert f"$ {command[:60]}" in re.sub("<[^>]+>", "", shown)
+    assert shown.count("condition met") >= 3
+
+
 def failures(text, shell, *, cwd, changes=False):
     """Run a shell text; return the failed kubectl commands with the output, or an empty text."""
     record = shell / "failures"
     record.unlink(missing_ok=True)
     variables = {"PATH": f"{shell}:{os.environ['PATH']}", "TOKEN": "t"}
-    program = subprocess.Popen(
-        ["sh", "-c", text],
-        cwd=cwd,
-        env={**os.environ, **variables, "CHANGES": "yes" if changes else ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = program.communicate(timeout=180)
-    except subprocess.TimeoutExpired:
-        return f"{text} does not end"
-    finally:
-        stop(program)
-    return f"{record.read_text()}\n{output}" if record.exists() else ""
+    with (shell / "output").open("w+") as output:  # a forwarded port would keep a pipe open
+        program = subprocess.Popen(
+            ["sh", "-c", text],
+            cwd=cwd,
+            env={**os.environ, **variables, "CHANGES": "yes" if changes else ""},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            program.wait(timeout=180)
+        except subprocess.TimeoutExpired:
+            return f"{text} does not end"
+        finally:
+            stop(program)
+        output.seek(0)
+        return f"{record.read_text()}\n{output.read()}" if record.exists() else ""
 
 
 def stop(program):
