@@ -136,11 +136,6 @@ def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_
             if block.page == TUTORIAL:
                 assert failures(block.text, shell, cwd=tmp_path, changes=True) == "", block
     finally:
-        for cmd in (["get","pods","-o","wide"],["describe","pods"],["logs","momentum-0","--previous"],["logs","momentum-0"],["get","events"],["get","pfa","-o","yaml"]):
-            try:
-                print(fleet.tools.kubectl(*cmd,"--namespace=tutorial"))
-            except Exception as e:
-                print(cmd,e)
         use_namespace(shell)
         fleet.tools.kubectl("delete", "pfh", "--all", "--namespace=tutorial", "--ignore-not-found")
         fleet.tools.kubectl("delete", "namespace", "tutorial", "--ignore-not-found")
