@@ -27,7 +27,12 @@ OTHER_PAGES = (
         "STYLE.md",
         "CODE_OF_CONDUCT.md",
     ),
-    *("agent_check/README.md", "observability/README.md", "observability/terraform/README.md"),
+    *(
+        "charts/purpleflea-operator/README.md",
+        "agent_check/README.md",
+        "observability/README.md",
+        "observability/terraform/README.md",
+    ),
     *("observability/facets.md", "observability/normalizations.md"),
 )
 COPIED = (".md", ".svg", ".png", ".json", ".css")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import click
 import yaml
 
 from support import documented_manifests
@@ -37,6 +38,7 @@ KUBECTL = {
     *("events", "exec", "explain", "get", "kustomize", "label", "logs", "patch", "port-forward", "rollout", "scale"),
     *("top", "uncordon", "version", "wait", "purpleflea", "cp", "run", "edit", "diff", "cordon", "options"),
 }  # fmt: skip
+CHART_PATH = str(CHART.relative_to(REPOSITORY))
 FILE_OPTIONS = ("-f", "--filename", "--values", "--set-file", "-k", "--kustomize")
 
 
@@ -70,6 +72,9 @@ def _targets() -> frozenset[str]:
 
 
 def _kubectl(words: Words) -> Iterator[str]:
+    if words[1:2] == ["purpleflea"]:
+        yield from _plugin(words[2:])
+        return
     arguments = [word for word in words[1:] if not word.startswith("-")]
     if not arguments or arguments[0] not in KUBECTL:
         yield f"kubectl has no command {arguments[:1]}"
@@ -80,6 +85,26 @@ def _kubectl(words: Words) -> Iterator[str]:
     for key in re.findall(r"purpleflea\.com/[\w.-]+(?==|-$)", " ".join(words)):
         if key not in _our_names():
             yield f"no code has the name {key}"
+
+
+def _plugin(words: Words) -> Iterator[str]:
+    """Parse the arguments with the commands of the plugin, without running them."""
+    from kubectl_purpleflea.application import cli
+
+    command: click.Command = cli
+    rest = list(words) or ["--help"]
+    try:
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            found = command.get_command(click.Context(command), rest[0])
+            if found is None:
+                yield f"kubectl purpleflea has no command {rest[0]}"
+                return
+            command, rest = found, rest[1:]
+        command.make_context("kubectl purpleflea", rest)
+    except click.exceptions.Exit:
+        return  # --help
+    except click.ClickException as error:
+        yield error.format_message()
 
 
 def _patch(arguments: Words, patch: str) -> Iterator[str]:
@@ -121,10 +146,8 @@ def _missing_files(words: Words) -> Iterator[str]:
 
 def _helm(words: Words) -> Iterator[str]:
     yield from _missing_files(words)
-    chart = next(
-        (word for word in words if word.rstrip("/").endswith("charts/purpleflea-operator")), None
-    )
-    if chart is not None:
+    # CHART is a packaged chart or its address.
+    if any(word == "CHART" or word.rstrip("/").endswith(CHART_PATH) for word in words):
         yield from _rendered(words)
 
 
