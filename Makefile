@@ -15,9 +15,9 @@ REPORTING := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),p
 PYTEST := $(REPORTING) $(PYTEST) --ddtrace
 CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
-LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
+LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability gitops chart cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -49,14 +49,15 @@ test-wire: setup ## Run operator and client against a fake API server, the tests
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
 
-test-web: setup ## Test the fleet page in a headless browser (installs Debian's chromium); pictures in test-results/web
+test-web: setup site ## Test the fleet page and the documentation site in a headless browser (installs Debian's chromium); pictures in test-results/web
 	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
 	@$(PYTEST) $(PROCESSES) tests/agent tests/faults/agent
 
-.venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
-	@requirements/setup-check.sh
+# Environments of packages whose pins are separate from those of .venv.
+.venv-%/.ready: .venv/.ready requirements/%.txt requirements/setup-separate.sh
+	@requirements/setup-separate.sh $*
 
 test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base classes, and in the node agent of the stand-in
 	@$(CHECK_PYTEST) tests/check
@@ -109,6 +110,12 @@ observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terrafor
 gitops: setup ## Generate the ConfigMap of Argo CD from the health checks and actions in examples/gitops
 	@PYTHONPATH=tests $(PY) -m support.argocd examples/gitops/argocd
 
+site: .venv-docs/.ready ## Build the documentation site into site/; it needs no network, also to be read
+	@.venv-docs/bin/python -m website.build
+
+recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
+	@$(PY) -m website.recording docs/images/halt.svg
+
 chart: crds ## Package the Helm charts into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator charts/paper-exchange
 
@@ -119,4 +126,4 @@ images: setup ## Build all images
 	@$(SANDBOX) images build
 
 clean: down ## Remove the cluster, .venv and everything generated here
-	@rm -rf .venv .venv-check .sandbox dist
+	@rm -rf .venv .venv-check .venv-docs .sandbox dist site
