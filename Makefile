@@ -100,6 +100,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
 	@$(PY) -m purpleflea_operator.codegen.plugin_reasons cli/src/kubectl_purpleflea/decisions/reasons.py
+	@$(PY) cli/rights_table.py docs/kubectl-plugin.md
 	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 

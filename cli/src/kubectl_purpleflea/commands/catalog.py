@@ -15,6 +15,9 @@ class Entry:
 COMMANDS = {
     "status": Entry(target="status:status", summary="Show agents and identities, problems first."),
     "why": Entry(target="why:why", summary="Explain why an agent does not work, with the remedy."),
+    "doctor": Entry(
+        target="doctor:doctor", summary="Check the installation, each problem with its fix."
+    ),
     "halt": Entry(
         target="halt:halt", summary="Halt agents, and wait until all of them have acknowledged."
     ),
