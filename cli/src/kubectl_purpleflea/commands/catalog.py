@@ -18,6 +18,13 @@ COMMANDS = {
     "doctor": Entry(
         target="doctor:doctor", summary="Check the installation, each problem with its fix."
     ),
+    "import": Entry(
+        target="files:import_",
+        summary="Convert a Deployment into a PurpleFleaAgent, with a report.",
+    ),
+    "cost": Entry(
+        target="files:cost", summary="Estimate custom metrics of a manifest before it is applied."
+    ),
     "halt": Entry(
         target="halt:halt", summary="Halt agents, and wait until all of them have acknowledged."
     ),

@@ -103,7 +103,7 @@ def _crds(observed: Observed) -> Iterator[Finding]:
             check,
             Severity.NOTE,
             "the CRDs cannot be read",
-            "ask for the right to list customresourcedefinitions",
+            "you need the right to list customresourcedefinitions",
         )
         return
     known = {name_of(item): item for item in observed.crds}
