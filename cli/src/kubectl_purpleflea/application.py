@@ -52,7 +52,7 @@ def main() -> None:
     from kubectl_purpleflea.kubectl.client import KubectlError
 
     try:
-        cli(prog_name="kubectl purpleflea")
+        cli(prog_name="kubectl purpleflea", complete_var="_KUBECTL_PURPLEFLEA_COMPLETE")
     except KubectlError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_FAILED)

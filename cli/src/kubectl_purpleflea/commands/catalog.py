@@ -34,4 +34,11 @@ COMMANDS = {
     "resume": Entry(
         target="resume:resume", summary="Delete halts, and wait until the agents have resumed."
     ),
+    "open": Entry(target="open_links:open_", summary="Print the addresses of an agent in Datadog."),
+    "bundle": Entry(
+        target="bundle:bundle", summary="Write a support archive without secrets and account data."
+    ),
+    "completion": Entry(
+        target="completion:completion", summary="Print a completion script for a shell."
+    ),
 }

@@ -76,7 +76,7 @@ def imported(workload: Manifest, choices: Choices) -> Imported:
     containers = items(pod.get("containers"))
     if text(workload.get("kind")) not in KINDS or not containers:
         kind = text(workload.get("kind")) or "the document"
-        raise NotImportableError(f"{kind} is no Deployment with a container")
+        raise NotImportableError(f"{kind} is not a Deployment with a container")
     main = next(
         (item for item in containers if item.get("name") == kubernetes.CONTAINER), containers[0]
     )
