@@ -12,7 +12,7 @@ from purpleflea_sandbox.demo import installation
 from support import waiting
 
 wait_for = functools.partial(waiting.wait_for, every_s=0.5, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 NAMESPACE = "plugin"
 OPERATOR = "deployment/purpleflea-operator"

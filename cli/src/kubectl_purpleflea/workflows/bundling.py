@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kubectl_purpleflea.decisions.control_files import may_trade
+from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.objects import name_of, namespace_of
 from kubectl_purpleflea.decisions.operator_health import OPERATOR_LABELS
 from kubectl_purpleflea.decisions.redaction import redacted_object, redacted_text
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, HALTS, OBSERVABILITIES
 
 LOG_LINES = 2000

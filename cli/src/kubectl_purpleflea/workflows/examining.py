@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.findings import Finding, Observed, findings
 from kubectl_purpleflea.decisions.objects import at, labels_of, name_of, namespace_of, text
 from kubectl_purpleflea.decisions.operator_health import Installation
 from kubectl_purpleflea.decisions.rights import rules_of
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, lease_of, operators, readable
 
 Objects = list[dict[str, Any]]
