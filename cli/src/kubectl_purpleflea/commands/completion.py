@@ -26,9 +26,8 @@ def completion(shell: str) -> None:
     if shell == "kubectl":
         output.say(_KUBECTL)
         return
-    from kubectl_purpleflea.application import cli
-
+    root = click.get_current_context().find_root().command
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"{shell} is not supported by this version of click.")
-    output.say(found(cli, {}, PROGRAM, VARIABLE).source())
+    output.say(found(root, {}, PROGRAM, VARIABLE).source())
