@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ test-e2e: setup ## Run everything on a separate real cluster
 test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults
 
+bench-plugin: setup ## Measure the start of the kubectl plugin; writes docs/benchmarks/plugin.md (10 seconds)
+	@$(PY) -m benchmarks.plugin
+
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.agent
 
@@ -101,6 +104,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
 	@$(PY) -m purpleflea_operator.codegen.plugin_reasons cli/src/kubectl_purpleflea/decisions/reasons.py
+	@$(PY) cli/rights_table.py docs/kubectl-plugin.md
 	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 

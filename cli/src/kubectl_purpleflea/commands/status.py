@@ -10,8 +10,9 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
+from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.fleet import AgentState
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.views.fleet import tree
 from kubectl_purpleflea.views.text import Line, line, styled
 from kubectl_purpleflea.workflows.observing import observed_fleet

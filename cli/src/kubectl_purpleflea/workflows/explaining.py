@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from kubectl_purpleflea.decisions.control_files import pods_of
+from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.objects import at, items, name_of, namespace_of, number, text
 from kubectl_purpleflea.decisions.story import Evidence, Story, story
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import readable
 from kubectl_purpleflea.workflows.halting import operator_is_down
 from kubectl_purpleflea.workflows.observing import together
