@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability gitops chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability gitops chart release-check audit images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -107,8 +107,19 @@ observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terrafor
 gitops: setup ## Generate the ConfigMap of Argo CD from the health checks and actions in examples/gitops
 	@PYTHONPATH=tests $(PY) -m support.argocd examples/gitops/argocd
 
-chart: crds ## Package the Helm chart into dist/
-	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator
+chart: crds ## Build the Helm chart and the wheels into dist/, with the same bytes for the same commit
+	@$(PY) -m release.artifacts dist
+
+release-check: setup ## Check a release as far as it is possible on this machine: version, changelog, two builds, licenses, pins
+	@$(PY) -m release.check
+
+.venv/audit/.ready: requirements/audit.txt
+	@python3 -m venv --clear .venv/audit
+	@.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: .venv/audit/.ready ## Report known vulnerabilities of the locked dependencies (needs the database of PyPI)
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r operator/requirements.txt -r agent_image/requirements.txt
 
 images: setup ## Build all images
 	@$(SANDBOX) images build

@@ -13,6 +13,7 @@ lock() {
 }
 lock requirements/go.txt requirements/go.in "$@"
 lock requirements/uv.txt requirements/uv.in "$@"
+lock requirements/audit.txt requirements/audit.in "$@"
 lock requirements/check.txt requirements/check.in "$@"
 lock requirements/dev.txt requirements/dev.in contract/pyproject.toml sdk/pyproject.toml operator/pyproject.toml \
     agent_image/pyproject.toml sandbox/pyproject.toml --extra cluster --extra exchange --extra datadog --extra terminal "$@"
