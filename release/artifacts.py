@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-WHEELS = ("contract", "sdk", "operator", "agent_image")
+WHEELS = ("contract", "sdk", "operator", "agent_image", "cli")
 """Folders of the distributions that are released. The sandbox is not."""
 CHARTS = ("charts/purpleflea-operator",)
 _MODE = 0o644

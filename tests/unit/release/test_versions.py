@@ -29,7 +29,7 @@ def test_no_other_file_of_a_distribution_has_the_version(repository):
     text = f'"{versions.current(repository)}"'
     found = {
         path.relative_to(repository).as_posix()
-        for folder in ("contract", "sdk", "operator", "agent_image", "agent_check", "charts")
+        for folder in ("contract", "sdk", "operator", "agent_image", "agent_check", "cli", "charts")
         for path in (repository / folder).rglob("*")
         if path.suffix in (".py", ".toml", ".yaml") and text in path.read_text(encoding="utf-8")
     }
