@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -120,8 +120,19 @@ site: .venv-docs/.ready ## Build the documentation site into site/; it needs no 
 recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
 	@$(PY) -m website.recording docs/images/halt.svg
 
-chart: crds ## Package the Helm charts into dist/
-	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator charts/paper-exchange
+chart: crds ## Build the Helm chart and the wheels into dist/, with the same bytes for the same commit
+	@$(PY) -m release.artifacts dist
+
+release-check: setup ## Check a release as far as it is possible on this machine: version, changelog, two builds, licenses, pins
+	@$(PY) -m release.check
+
+.venv/audit/.ready: requirements/audit.txt
+	@python3 -m venv --clear .venv/audit
+	@.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: .venv/audit/.ready ## Report known vulnerabilities of the locked dependencies (needs the database of PyPI)
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r operator/requirements.txt -r agent_image/requirements.txt
 
 cli: setup ## Build the kubectl plugin as one file, dist/kubectl-purpleflea.pyz
 	@$(PY) cli/build_zipapp.py dist/kubectl-purpleflea.pyz

@@ -13,6 +13,7 @@ lock() {
 }
 lock requirements/go.txt requirements/go.in "$@"
 lock requirements/uv.txt requirements/uv.in "$@"
+lock requirements/audit.txt requirements/audit.in "$@"
 lock requirements/check.txt requirements/check.in "$@"
 lock requirements/docs.txt requirements/docs.in "$@"
 lock requirements/dev.txt requirements/dev.in contract/pyproject.toml sdk/pyproject.toml operator/pyproject.toml \

@@ -18,6 +18,7 @@ PAGES = (
         "docs/own-trading-agent.md",
         "docs/published-page.md",
         "docs/multi-cluster.md",
+        "docs/release.md",
     ),
 )
 PACKAGES = {

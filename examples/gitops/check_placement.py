@@ -2,7 +2,8 @@
 
 Usage: python check_placement.py FOLDER     FOLDER has one folder of manifests per cluster. It needs PyYAML.
 
-It prints one line per problem, and the exit code is 1 if there is one. Two agents with the same name, env and service
+It prints one line per problem, and the exit code is 1 if there is one. It reads the files as they are, so run it on the
+output of Kustomize or Helm if they change names or tags. Two agents with the same name, env and service
 are one agent in Datadog, and two agents with the same API key trade with the same money.
 """
 
@@ -14,18 +15,37 @@ from typing import Any
 import yaml
 
 GROUP = "purpleflea.com/"
+SUFFIXES = (".yaml", ".yml", ".json")
 ENV, SERVICE = "production", "purpleflea-trading-agent"
 """Defaults of spec.datadog and of PurpleFleaObservability."""
 
 
+def documents(file: Path) -> Iterator[Any]:
+    """Yield the documents of a file, and the items of lists."""
+    for item in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        if isinstance(item, dict) and item.get("kind") == "List":
+            yield from item.get("items") or ()
+        else:
+            yield item
+
+
 def resources(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (cluster, file, resource) of each resource of the operator."""
-    for file in sorted([*folder.glob("*/**/*.yaml"), *folder.glob("*/**/*.yml")]):
-        cluster = file.relative_to(folder).parts[0]
-        documents = yaml.safe_load_all(file.read_text(encoding="utf-8"))
-        for item in documents:
+    """Yield (cluster, file, resource) of each resource of the operator.
+
+    Raises:
+        ValueError: A file cannot be read, or a resource has no name.
+    """
+    for file in sorted(path for path in folder.glob("*/**/*") if path.suffix in SUFFIXES):
+        name = file.relative_to(folder)
+        try:
+            found = list(documents(file))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{name}: not readable: {error}") from error
+        for item in found:
             if isinstance(item, dict) and str(item.get("apiVersion", "")).startswith(GROUP):
-                yield cluster, str(file.relative_to(folder)), item
+                if not (item.get("metadata") or {}).get("name"):
+                    raise ValueError(f"{name}: a {item.get('kind')} has no metadata.name")
+                yield name.parts[0], str(name), item
 
 
 def unified_service(tags: dict[str, Any]) -> tuple[str, str]:
@@ -66,7 +86,10 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python check_placement.py FOLDER", file=sys.stderr)
         return 2
-    found = list(problems(Path(arguments[0])))
+    try:
+        found = list(problems(Path(arguments[0])))
+    except ValueError as error:
+        found = [str(error)]
     print("\n".join(found) if found else "each agent is in one cluster")
     return int(bool(found))
 

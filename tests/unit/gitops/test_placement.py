@@ -77,6 +77,14 @@ TOKYO = ("tokyo/agents.yaml", agent("tokyo"))
             None,
         ),
         ((("tokyo/values.yaml", {"kind": "ConfigMap"}), ("tokyo/empty.yaml", None)), None),
+        (
+            (TOKYO, ("london/list.yaml", {"kind": "List", "items": [agent("london")]})),
+            "same name, env and service",
+        ),
+        ((("tokyo/list.yaml", {"kind": "List", "items": None}),), None),
+        ((TOKYO, ("london/agents.json", agent("london"))), "same name, env and service"),
+        ((("tokyo/agents.yaml", {**agent("tokyo"), "metadata": None}),), "has no metadata.name"),
+        ((("tokyo/agents.yaml", {**agent("tokyo"), "spec": None}),), "spec.datadog.cluster None"),
     ],
 )
 def test_each_agent_is_placed_in_one_cluster(examples, tmp_path, files, problem):
@@ -87,6 +95,15 @@ def test_each_agent_is_placed_in_one_cluster(examples, tmp_path, files, problem)
     code, output = check(examples, tmp_path)
     assert code == (0 if problem is None else 1), output
     assert (problem or "each agent is in one cluster") in output
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe", b"a: b: c"])
+def test_a_file_that_is_not_yaml_is_named(examples, tmp_path, content):
+    (tmp_path / "tokyo").mkdir()
+    (tmp_path / "tokyo" / "agents.yaml").write_bytes(content)
+    code, output = check(examples, tmp_path)
+    assert code == 1
+    assert output.startswith("tokyo/agents.yaml: not readable")
 
 
 def test_the_example_is_placed_correctly_and_a_missing_folder_is_an_error(examples, tmp_path):

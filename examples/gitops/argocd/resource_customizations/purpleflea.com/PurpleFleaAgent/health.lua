@@ -63,8 +63,8 @@ if rollout ~= nil and (rollout.reason == "RollingOut" or rollout.reason == "Recr
 end
 
 -- Telemetry does not count, because the agents trade without it. The message shows its problem.
-local message = conditions.Ready.message
+local message = conditions.Ready.message or "ready"
 if has("TelemetryReady", "False") or has("TelemetryReady", "Unknown") then
-  message = message .. "; telemetry: " .. conditions.TelemetryReady.message
+  message = message .. "; telemetry: " .. (conditions.TelemetryReady.message or "not ready")
 end
 return {status = "Healthy", message = message}
