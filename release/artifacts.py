@@ -19,7 +19,7 @@ from pathlib import Path
 
 WHEELS = ("contract", "sdk", "operator", "agent_image", "cli")
 """Folders of the distributions that are released. The sandbox is not."""
-CHARTS = ("charts/purpleflea-operator",)
+CHARTS = ("charts/purpleflea-operator", "charts/paper-exchange")
 _MODE = 0o644
 _LOCAL = re.compile(r"\blocalhost\b")
 """Registry of the images in the values of the chart in the repository."""

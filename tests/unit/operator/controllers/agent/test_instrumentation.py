@@ -176,3 +176,13 @@ async def test_a_kind_is_removed_only_after_some_minutes(monkeypatch, statuses, 
 
 def test_a_kind_that_is_not_used_is_never_served():
     assert InstrumentationSupport(is_enabled=False, on_change=Changes().note).is_served is False
+
+
+@pytest.mark.parametrize("is_served", [True, False, None])
+def test_nothing_is_written_or_deleted_of_a_kind_that_is_not_served(is_served):
+    others = [{"kind": "ConfigMap"}, {"kind": KIND}]
+    found = instrumentation.writable(others, is_served)
+    assert [item["kind"] for item in found] == ["ConfigMap", *([KIND] if is_served else [])]
+    state = observed(ddi())
+    kinds = {kind for kind, _ in instrumentation.removable(state, is_served).children}
+    assert kinds == {"StatefulSet", *([KIND] if is_served else [])}
