@@ -168,7 +168,8 @@ def _plugin(words: Words) -> Iterator[str]:
                 yield f"kubectl purpleflea has no command {rest[0]}"
                 return
             command, rest = found, rest[1:]
-        command.make_context("kubectl purpleflea", rest)
+        # A text names a command without its arguments.
+        command.make_context("kubectl purpleflea", rest or ["--help"])
     except click.exceptions.Exit:
         return  # --help
     except click.ClickException as error:
