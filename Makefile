@@ -107,6 +107,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) cli/rights_table.py docs/kubectl-plugin.md
 	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
+	@$(PY) -m website.cli_reference docs/reference/kubectl-purpleflea.md
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
 	@$(PY) -m purpleflea_operator.datadog.definitions.export observability agent_check/purpleflea_agent.py

@@ -6,6 +6,7 @@ commands, and the schemas of our resources for patches. tests/e2e/test_documenta
 
 import contextlib
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 import click
 import yaml
 
+from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.halt import HaltCondition
+from purpleflea_operator.api.observability_status import ObservabilityCondition
 from support import documented_manifests
 from support.documentation import REPOSITORY
 from support.rights import CHART, HELM
@@ -30,6 +34,7 @@ OURS = {
         manifest["spec"]["names"]["plural"],
         manifest["spec"]["names"]["singular"],
         *manifest["spec"]["names"].get("shortNames", ()),
+        manifest["metadata"]["name"],
     )
 }
 """Kind of our resources by each name that kubectl accepts."""
@@ -39,11 +44,37 @@ KUBECTL = {
     *("top", "uncordon", "version", "wait", "purpleflea", "cp", "run", "edit", "diff", "cordon", "options"),
 }  # fmt: skip
 CHART_PATH = str(CHART.relative_to(REPOSITORY))
-FILE_OPTIONS = ("-f", "--filename", "--values", "--set-file", "-k", "--kustomize")
+CONDITIONS: dict[str, set[str]] = {
+    "PurpleFleaAgent": set(ConditionType),
+    "PurpleFleaHalt": set(HaltCondition),
+    "PurpleFleaObservability": set(ObservabilityCondition),
+}
+OF_KUBERNETES = {
+    *("pod", "secret", "configmap", "namespace", "node", "lease", "event", "service", "job", "deployment", "deploy"),
+    *("statefulset", "daemonset", "networkpolicy", "poddisruptionbudget", "serviceaccount", "role", "rolebinding"),
+    *("clusterrole", "clusterrolebinding", "pvc", "pv", "storageclass", "crd", "mutatingwebhookconfiguration"),
+    *("datadogagent", "persistentvolumeclaim", "networkpolicie", "storageclasse", "quota", "resourcequota"),
+}  # fmt: skip
+"""Resources of others that the pages use, in the singular and without the last s."""
+TAKE_RESOURCES = {
+    "annotate",
+    "delete",
+    "describe",
+    "edit",
+    "get",
+    "label",
+    "patch",
+    "scale",
+    "wait",
+}
+FILE_OPTIONS = ("-f", "--filename", "--patch-file", "--values", "--set-file", "-k", "--kustomize")
 
 
 def problems(words: Words) -> list[str]:
     """Return the faults of one command; each names the word. Programs without a check have none."""
+    if words[0] in ("sudo", "env", "exec", "time") and len(words) > 1:
+        rest = [word for word in words[1:] if not re.match(r"[A-Za-z_]\w*=", word)]
+        return problems(rest) if rest else []
     check = CHECKS.get(Path(words[0]).name)
     return list(check(words)) if check else []
 
@@ -75,16 +106,53 @@ def _kubectl(words: Words) -> Iterator[str]:
     if words[1:2] == ["purpleflea"]:
         yield from _plugin(words[2:])
         return
-    arguments = [word for word in words[1:] if not word.startswith("-")]
+    arguments = _arguments(words)
     if not arguments or arguments[0] not in KUBECTL:
         yield f"kubectl has no command {arguments[:1]}"
     yield from _missing_files(words)
+    if arguments[:1] and arguments[0] in TAKE_RESOURCES:
+        yield from _resources(arguments[1:], words)
     patch = option(words, "-p", "--patch")
     if patch is not None:
         yield from _patch(arguments, patch)
     for key in re.findall(r"purpleflea\.com/[\w.-]+(?==|-$)", " ".join(words)):
         if key not in _our_names():
             yield f"no code has the name {key}"
+
+
+VALUES_OF = {
+    *("-n", "--namespace", "--context", "--kubeconfig", "--as", "-o", "--output", "-l", "--selector", "-p", "--patch"),
+    *("-f", "--filename", "--type", "-c", "--container", "--field-selector", "--replicas", "--timeout", "--for"),
+    *("--patch-file", "--raw", "--tail", "--since"),
+}  # fmt: skip
+"""Options of kubectl whose value is the next word."""
+
+
+def _arguments(words: Words) -> list[str]:
+    """Return the words of kubectl that are no options and no values of options."""
+    pairs = itertools.pairwise(words)
+    return [word for before, word in pairs if word[:1] != "-" and before not in VALUES_OF]
+
+
+def _resources(names: Words, words: Words) -> Iterator[str]:
+    """Check the kinds of resources, and for ours the conditions and fields that the command names."""
+    for name in names[:1]:
+        for part in name.partition("/")[0].split(","):
+            kind = OURS.get(part)
+            if kind is not None:
+                yield from _names_of(kind, words)
+            elif not PLACEHOLDER.match(part) and part.removesuffix("s") not in OF_KUBERNETES:
+                yield f"unknown resource {part}"
+
+
+def _names_of(kind: str, words: Words) -> Iterator[str]:
+    condition = re.fullmatch(r"condition=(\w+)(=.*)?", option(words, "--for") or "")
+    if condition and condition[1] not in CONDITIONS[kind]:
+        yield f"{kind} has no condition {condition[1]}"
+    shown = f"{option(words, '-o', '--output') or ''} {option(words, '--for') or ''}"
+    for path in re.findall(r"\.((?:spec|status)(?:\.\w+)*)", shown):
+        if not documented_manifests.has_field(kind, path):
+            yield f"{kind} has no field {path}"
 
 
 def _plugin(words: Words) -> Iterator[str]:
@@ -100,7 +168,8 @@ def _plugin(words: Words) -> Iterator[str]:
                 yield f"kubectl purpleflea has no command {rest[0]}"
                 return
             command, rest = found, rest[1:]
-        command.make_context("kubectl purpleflea", rest)
+        # A text names a command without its arguments.
+        command.make_context("kubectl purpleflea", rest or ["--help"])
     except click.exceptions.Exit:
         return  # --help
     except click.ClickException as error:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ CRDS = {
     for file in sorted((REPOSITORY / "crds").glob("*.yaml"))
     for manifest in [yaml.safe_load(file.read_text())]
 }
+API_VERSION = "purpleflea.com/v1alpha1"
 OTHER_GROUPS = {
     *("datadoghq.com", "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "argoproj.io"),
     *("kustomize.toolkit.fluxcd.io", "external-secrets.io", "monitoring.coreos.com"),
@@ -34,6 +36,7 @@ OTHER_GROUPS = {
 """Groups of other projects, whose schemas are not installed; only the syntax of their manifests is checked."""
 OBJECT_META = {"name", "namespace", "labels", "annotations", "generateName", "finalizers"}
 VALUES = json.loads((CHART / "values.schema.json").read_text())
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
 def _strict(node: Any) -> Any:
@@ -86,8 +89,32 @@ def manifest_problems(manifest: Any) -> list[str]:
     if "kind" not in manifest:
         return _unnamed_problems(manifest)
     if manifest["kind"] in MODELS:
-        return [*_schema_problems(SCHEMAS[manifest["kind"]], manifest), *_model_problems(manifest)]
+        return [
+            *_head_problems(manifest),
+            *_schema_problems(SCHEMAS[manifest["kind"]], manifest),
+            *_model_problems(manifest),
+        ]
     return list(_kubernetes_problems(manifest))
+
+
+def _head_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
+    if manifest.get("apiVersion") != API_VERSION:
+        yield f"apiVersion is not {API_VERSION}"
+    name = str(manifest.get("metadata", {}).get("name", ""))
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+        yield f"metadata.name {name!r} is not a name of Kubernetes"
+
+
+def has_field(kind: str, path: str) -> bool:
+    """Report whether one of our kinds has a field such as `status.trading.mode`; those of lists and maps count."""
+    node: Any = CRDS[kind]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for name in path.split("."):
+        if "properties" not in node:
+            return True
+        if name not in node["properties"]:
+            return False
+        node = node["properties"][name]
+    return True
 
 
 def _unnamed_problems(fragment: Mapping[str, Any]) -> list[str]:
@@ -95,7 +122,18 @@ def _unnamed_problems(fragment: Mapping[str, Any]) -> list[str]:
     if fragment.keys() <= {"metadata", "spec"}:
         found = [fragment_problems(fragment, kind) for kind in MODELS]
         return min(found, key=len)
-    return _schema_problems(jsonschema.Draft7Validator(VALUES), fragment)
+    return _schema_problems(jsonschema.Draft7Validator(VALUES), _merged(DEFAULTS, fragment))
+
+
+def _merged(defaults: Any, values: Any) -> Any:
+    """Merge values over the defaults of the chart as Helm does, because its schema is for the result."""
+    if not (isinstance(defaults, Mapping) and isinstance(values, Mapping)):
+        return values
+    names = [*defaults, *(name for name in values if name not in defaults)]
+    return {
+        name: _merged(defaults.get(name), values[name]) if name in values else defaults[name]
+        for name in names
+    }
 
 
 def fragment_problems(fragment: Any, kind: str) -> list[str]:

@@ -33,6 +33,13 @@ RUN_BY_THE_TEST_OF_THE_PAGE = {
 PROGRAMS = ("kubectl", "helm", "make", "purpleflea-agent")
 
 
+AGENT = """\
+kind: PurpleFleaAgent
+metadata: {name: a}
+spec: {strategy: momentum, markets: [BTC-USD], api: {keySecretRef: {name: key}}}
+"""
+
+
 def parsed(text):
     for document in yaml.safe_load_all(text):
         if document is not None:
@@ -121,6 +128,8 @@ def test_the_commands_in_the_text_are_correct(repository):
         ("apiVersion: v1\nkind: Sekret\nmetadata: {name: a}", "unknown kind"),
         ("kind: Secret\nmetadata: {name: a}", "unknown kind"),
         ("apiVersion: purpleflea.com/v1alpha1\nkind: PurpleFleaAgent\nspec: {strategy: momentum}", "markets"),
+        (f"apiVersion: purpleflea.com/v1\n{AGENT}", "apiVersion"),
+        (f"apiVersion: purpleflea.com/v1alpha1\n{AGENT}".replace("name: a", "name: A_b"), "metadata.name"),
         ("apiVersion: example.com/v1\nkind: Thing", "OTHER_GROUPS"),
         ("spec:\n  faucet: {autoclaim: true}", "autoclaim"),
         ("spec:\n  trading: {mode: Sleeping}", "Sleeping"),
@@ -153,6 +162,17 @@ def test_a_wrong_manifest_is_detected(text, fault):
         ("docker build -t a examples/gone", "examples/gone"),
         ("pip install ./sdk ./kit", "./kit"),
         ("purpleflea-agent run --papr", "--papr"),
+        ("kubectl -n trading aply -f -", "no command"),
+        ("kubectl get pfaa", "unknown resource pfaa"),
+        ("kubectl get pfa,pots", "unknown resource pots"),
+        ("kubectl wait pfa/a --for=condition=Redy", "no condition Redy"),
+        ("kubectl wait pfh/a --for condition=TradingActive", "no condition TradingActive"),
+        ("kubectl get pfa -o custom-columns=X:.status.trading.moode", "status.trading.moode"),
+        ("kubectl get pfa a -o jsonpath='{.spec.trading.intervall}'", "spec.trading.intervall"),
+        ("kubectl patch pfa a --type=merge --patch-file examples/gone.json", "gone.json"),
+        ("""kubectl patch purplefleaagents.purpleflea.com a -p '{"spec":{"bad":1}}'""", "bad"),
+        ("sudo make deploy", "no target deploy"),
+        ("env A=b make deploy", "no target deploy"),
         ("kubectl purpleflea hlt --all", "no command hlt"),
         ("kubectl purpleflea halt --al --reason x", "--al"),
         ("helm install a CHART --set image.repo=x", "repo"),
