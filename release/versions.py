@@ -37,14 +37,15 @@ PLACES: dict[str, tuple[str, ...]] = {
     "examples/own-trading-agent/Dockerfile": (IMAGE,),
     "examples/strategy/Dockerfile": (IMAGE,),
     "charts/*/Chart.yaml": CHART,
-    "sandbox/charts/exchange/Chart.yaml": CHART,
-    "sandbox/charts/exchange/values.yaml": (rf"^  tag: {VERSION}",),
     "sandbox/src/purpleflea_sandbox/images/catalogue.py": (IMAGE,),
     "sandbox/src/purpleflea_sandbox/exchange/api/app.py": (rf'version="{VERSION}"',),
     "cli/src/kubectl_purpleflea/application.py": (rf'version_option\("{VERSION}"',),
     "agent_check/purpleflea_agent.py": PYTHON,
     "agent_check/README.md": (rf"^\| Version \| {VERSION} \|",),
-    "README.md": (IMAGE,),
+    "README.md": (
+        rf"purpleflea-\$\{{image%:\*\}}:{VERSION}",
+        rf"(?:purpleflea-operator|paper-exchange)-{VERSION}\.tgz",
+    ),
 }
 """Paths of the files, as patterns, and the patterns of the lines that have the version."""
 
