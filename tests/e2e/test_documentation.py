@@ -19,10 +19,12 @@ from support.documentation import Block, all_blocks, commands
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NAMESPACE = "trading"
+TUTORIAL = "docs/tutorial.md"
 BLOCKS = [
     block
     for block in all_blocks("sh")
-    if block.mark is None
+    if block.page != TUTORIAL
+    and block.mark is None
     and any(words[0] == "kubectl" for words in commands(block.text))
     and not any(words[:2] == ["kubectl", "purpleflea"] for words in commands(block.text))
 ]
@@ -124,6 +126,25 @@ def test_the_commands_of_the_block_run(block: Block, fleet, shell, names):
     assert failures(text, shell, cwd=fleet.checkout) == ""
 
 
+@pytest.mark.timeout(1200)
+def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_path):
+    page = (fleet.checkout / TUTORIAL).read_text()
+    files = re.findall(r"^`([\w.]+)`:\n\n```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    assert {name for name, _ in files} == {"deployment.yaml", "momentum.yaml", "halt.yaml"}
+    try:
+        for block in all_blocks("sh"):
+            if block.page == TUTORIAL:
+                # A machine that also runs other tests needs longer than that of a user.
+                text = re.sub(r"--timeout=\d+s", "--timeout=600s", block.text)
+                assert failures(text, shell, cwd=tmp_path, changes=True) == "", block
+    finally:
+        use_namespace(shell)
+        fleet.tools.kubectl("delete", "pfh", "--all", "--namespace=tutorial", "--ignore-not-found")
+        fleet.tools.kubectl("delete", "namespace", "tutorial", "--ignore-not-found")
+
+
 def test_the_recorded_session_is_that_of_its_script(fleet, shell, tmp_path):
     """The script halts and resumes the agents; its picture has the same commands as the stored one."""
     there = f"--namespace={NAMESPACE}"
@@ -153,7 +174,7 @@ def failures(text, shell, *, cwd, changes=False):
             start_new_session=True,
         )
         try:
-            program.wait(timeout=180)
+            program.wait(timeout=900)
         except subprocess.TimeoutExpired:
             return f"{text} does not end"
         finally:
