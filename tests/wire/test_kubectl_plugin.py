@@ -304,6 +304,13 @@ def test_a_config_map_that_was_deleted_is_created_again(stopped_operator, an_ope
     assert json.loads(control_file(fleet))["mode"] == "Halted"
 
 
+def test_a_resume_without_an_operator_is_not_proven(stopped_operator, plugin):
+    proven(stopped_operator, a_halt())
+    done = plugin.run("resume", "incident", "--timeout=0")
+    assert done.exit_code == 3, done.output
+    assert "its control file still has the mode of a halt" in done.output
+
+
 def test_a_pod_that_acknowledged_needs_no_annotation(stopped_operator):
     fleet = stopped_operator
     fleet.fail_next(status=403, times=None, verb="patch", resource="pods")
