@@ -52,7 +52,14 @@ def the_halt(server):
     return found
 
 
+def with_defaults(halt):
+    """Return a halt as a real API server stores it."""
+    selector = {"scope": "Namespace", **halt["spec"]["selector"]}
+    return {**halt, "spec": {"flatten": False, **halt["spec"], "selector": selector}}
+
+
 def test_a_halt_is_proven_by_the_operator_and_a_resume_ends_it(fleet, plugin, an_operator):
+    fleet.add_webhook("PurpleFleaHalt", with_defaults)
     with an_operator():
         fleet.wait_until(lambda: is_ready(fleet))
         done = plugin.run("halt", "--all", "--reason=prices are wrong", "--wait=drained")
@@ -60,7 +67,7 @@ def test_a_halt_is_proven_by_the_operator_and_a_resume_ends_it(fleet, plugin, an
         assert "PROVEN: 2/2 running agents of 1 resources have acknowledged" in done.output
         assert "first acknowledgement 20" in done.output
         spec = the_halt(fleet)["spec"]
-        assert spec == {"level": "Halt", "selector": {}, "reason": "prices are wrong"}
+        assert (spec["level"], spec["reason"]) == ("Halt", "prices are wrong")
         done = plugin.run("resume", NAME)
         assert done.exit_code == 1
         name = the_halt(fleet)["metadata"]["name"]
@@ -164,6 +171,8 @@ class PodAgents:
     def __init__(self, server):
         self._server = server
         self.silent = set()
+        self.has_read = False
+        """Whether the agents read the file without an annotation, as after a minute."""
         self.asked = []
 
     def read(self, namespace, pod, path):
@@ -173,7 +182,7 @@ class PodAgents:
             raise AgentError("no answer")
         nudge = found["metadata"].get("annotations", {}).get("purpleflea.com/mode")
         mode = "Active"
-        if nudge:
+        if nudge or self.has_read:
             mode = json.loads(control_file(self._server))["mode"]
         return {"mode": mode, "at_rest": mode != "Active", "since": "2026-01-01T00:00:01Z"}
 
@@ -293,6 +302,36 @@ def test_a_config_map_that_was_deleted_is_created_again(stopped_operator, an_ope
     with an_operator():
         fleet.wait_until(lambda: reason_of(fleet) == "Halted")
     assert json.loads(control_file(fleet))["mode"] == "Halted"
+
+
+def test_a_resume_without_an_operator_is_not_proven(stopped_operator, plugin):
+    proven(stopped_operator, a_halt())
+    done = plugin.run("resume", "incident", "--timeout=0")
+    assert done.exit_code == 3, done.output
+    assert "its control file still has the mode of a halt" in done.output
+
+
+def test_a_pod_that_acknowledged_needs_no_annotation(stopped_operator):
+    fleet = stopped_operator
+    fleet.fail_next(status=403, times=None, verb="patch", resource="pods")
+    agents = PodAgents(fleet)
+    agents.has_read = True
+    found, _ = proven(fleet, a_halt(), agents=agents, timeout_s=1.0)
+    assert found.is_proven
+    agents.has_read = False
+    found, _ = proven(fleet, a_halt(), agents=agents, timeout_s=1.0)
+    assert any("may reach the agent a minute late" in item for item in found.unproven)
+
+
+@pytest.mark.parametrize(("namespace", "is_proven"), [(SYSTEM, True), (NS, False)])
+def test_a_cluster_halt_is_proven_only_in_the_namespace_of_the_operator(
+    stopped_operator, namespace, is_proven
+):
+    halt = a_halt(namespace=namespace, selector={"scope": "Cluster"})
+    found, _ = proven(stopped_operator, halt)
+    assert found.is_proven is is_proven
+    assert found.acknowledged == 2
+    assert any("the operator may resume agents" in item for item in found.unproven) is not is_proven
 
 
 def test_only_selected_agents_are_written(stopped_operator):

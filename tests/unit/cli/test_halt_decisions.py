@@ -226,3 +226,9 @@ def test_fields_that_were_not_stored_are_named():
     stored = a_halt(level="Stop")
     assert differs(stored, wanted) == ["spec.flatten"]
     assert differs(wanted, wanted) == []
+    # The API server adds defaults.
+    defaults = a_halt(selector={"scope": "Namespace", "names": []}, flatten=False)
+    assert differs(defaults, a_halt()) == []
+    # A halt of one agent is not a halt of all.
+    assert differs(a_halt(selector={"names": ["a"]}), a_halt()) == ["spec.selector"]
+    assert differs(a_halt(expiresAt="2030-01-01T00:00:00Z"), a_halt()) == ["spec.expiresAt"]

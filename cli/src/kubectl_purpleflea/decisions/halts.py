@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from kubectl_purpleflea.decisions.objects import Manifest, at, condition, number, text
+from kubectl_purpleflea.decisions.objects import Manifest, at, condition, mapping, number, text
 from kubectl_purpleflea.decisions.selectors import Target
 from purpleflea_contract import kubernetes
 
@@ -178,9 +178,24 @@ def _problem(
 
 
 def differs(stored: Manifest, wanted: Manifest) -> list[str]:
-    """Return the fields of a halt that the API server did not store as requested, such as those of a newer CRD."""
-    kept, requested = at(stored, "spec"), at(wanted, "spec")
-    return [f"spec.{key}" for key, value in requested.items() if at(kept, key) != value]
+    """Return the fields of a halt that the API server did not store as requested, such as those of a newer CRD.
+
+    Fields that the API server adds with their defaults do not count.
+    """
+    kept, requested = (_without_defaults(mapping(at(item, "spec"))) for item in (stored, wanted))
+    names = sorted({*kept, *requested})
+    return [f"spec.{name}" for name in names if kept.get(name) != requested.get(name)]
+
+
+def _without_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
+    selector = mapping(spec.get("selector"))
+    chosen = {
+        key: value
+        for key, value in selector.items()
+        if value and (key, value) != ("scope", "Namespace")
+    }
+    others = {key: value for key, value in spec.items() if value and key != "selector"}
+    return {**others, "selector": chosen}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

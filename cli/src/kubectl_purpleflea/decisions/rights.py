@@ -76,6 +76,13 @@ RIGHTS = (
     _right("resume", f"purplefleahalts.{GROUP}", "list get delete", "delete the halts"),
     _right("resume", f"purplefleahalts.{GROUP}", "patch", "resume --force", optional=True),
     _right("resume", f"purplefleaagents.{GROUP}", "list get", "wait until the agents have resumed"),
+    _right(
+        "resume",
+        "configmaps",
+        "list",
+        "see that an operator has ended the halt",
+        optional=True,
+    ),
     _right("status, why", f"purplefleaagents.{GROUP}", "list get", "read the agents"),
     _right("status, why", "pods", "list", "show the identities", optional=True),
     _right(

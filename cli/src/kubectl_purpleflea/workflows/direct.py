@@ -80,18 +80,27 @@ class DirectHalt:
                 for item, agent in zip(written, due, strict=True)
                 for pod in theirs[id_of(agent)]
             ]
-            refused = [text for text in pool.map(lambda item: self._nudge(*item), found) if text]
+            nudges = list(pool.map(lambda item: self._nudge(*item), found))
             asked = [item for item in found if control_files.may_trade(item[0])]
             answers = list(pool.map(lambda item: self._answer(item[0]), asked))
         pairs = list(zip(asked, answers, strict=True))
+        acknowledged = set()
         for (pod, control), item in pairs:
-            # A kubelet can process the annotation before it receives the ConfigMap.
-            if control_files.open_work(item, control, drained=False):
+            if not control_files.open_work(item, control, drained=False):
+                acknowledged.add(id_of(pod))
+            else:
+                # A kubelet can process the annotation before it receives the ConfigMap.
                 self._nudged.pop(text(at(pod, "metadata", "uid")), None)
+        # A pod that has acknowledged did not need the annotation.
+        late = [
+            why
+            for (pod, _), why in zip(found, nudges, strict=True)
+            if why and id_of(pod) not in acknowledged
+        ]
         problems = [
             f"{item.namespace}/{item.agent}: {item.problem}" for item in written if item.problem
         ]
-        return _state(len(selected), pairs, [*problems, *refused])
+        return _state(len(selected), pairs, [*problems, *late])
 
     @property
     def _control(self) -> Control:

@@ -67,7 +67,28 @@ def wait_for_proof(
         "them when it runs again, because the PurpleFleaHalt exists."
     )
     direct = DirectHalt(kubectl=kubectl, agents=agents, halt=halt)
-    return _directly(direct, wait, deadline, report)
+    outcome = _directly(direct, wait, deadline, report)
+    limit = _limit(kubectl, halt, wait)
+    if not limit:
+        return outcome
+    return replace(outcome, is_proven=False, unproven=(*outcome.unproven, limit))
+
+
+def _limit(kubectl: Kubectl, halt: dict[str, Any], wait: Wait) -> str:
+    """Return why the operator would apply a halt to fewer agents when it runs again; empty if it would not."""
+    if at(halt, "spec", "selector", "scope") != "Cluster":
+        return ""
+    try:
+        installed = operators(kubectl, wait.operator_namespace) or []
+    except KubectlError:
+        installed = []
+    namespace = namespace_of(halt)
+    if any(item.namespace == namespace and not item.watched for item in installed):
+        return ""
+    return (
+        f"the operator may resume agents outside {namespace} when it runs again, because the scope Cluster applies "
+        "only in its own namespace, and only to the namespaces that it watches"
+    )
 
 
 def _observe(

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.halts import HaltRequest, differs
-from kubectl_purpleflea.decisions.objects import at, id_of
+from kubectl_purpleflea.decisions.objects import id_of
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import HALTS
 
@@ -60,7 +60,7 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
             error = found
         existing = _existing(kubectl, request, error)
         if existing is not None:
-            if at(existing, "spec") != manifest["spec"] and error.kind is Failure.ALREADY_EXISTS:
+            if differs(existing, manifest) and error.kind is Failure.ALREADY_EXISTS:
                 raise RefusedError(
                     f"a PurpleFleaHalt {request.name} with another spec exists; choose another --name"
                 )

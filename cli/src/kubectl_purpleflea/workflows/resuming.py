@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubectl_purpleflea.decisions.failures import Failure, KubectlError
-from kubectl_purpleflea.decisions.objects import at, condition, id_of, name_of, namespace_of, text
+from kubectl_purpleflea.decisions.objects import (
+    Manifest,
+    annotations_of,
+    at,
+    condition,
+    id_of,
+    mapping,
+    name_of,
+    namespace_of,
+    text,
+)
+from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.client import Kubectl
-from kubectl_purpleflea.kubectl.cluster import AGENTS, HALTS
+from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, HALTS, readable
 from purpleflea_contract import kubernetes
 
 ROUND_S = 1.0
@@ -122,7 +133,12 @@ def _wait(
     while True:
         try:
             agents = kubectl.items(AGENTS, *place)
-            waiting = [line for item in agents if (line := _waits_for(item, deleted))]
+            maps: dict[str, Manifest] = readable(lambda: _config_maps(kubectl, place), {})
+            waiting = [
+                line
+                for item in agents
+                if (line := _waits_for(item, deleted) or _is_kept(item, halts, maps, deleted))
+            ]
             held = [line for item in agents if (line := _is_held(item, deleted))]
         except KubectlError as error:
             waiting = [f"the agents cannot be read: {error}"]
@@ -140,6 +156,32 @@ def _waits_for(agent: dict[str, Any], deleted: set[str]) -> str:
     if active.get("reason") == "Resuming":
         return f"{id_of(agent)}: {text(active.get('message'))}"
     return ""
+
+
+def _config_maps(kubectl: Kubectl, place: tuple[str, ...]) -> dict[str, Manifest]:
+    found = kubectl.items("configmaps", *place, f"--selector={CHILDREN}")
+    return {id_of(item): item for item in found}
+
+
+def _is_kept(
+    agent: dict[str, Any],
+    halts: Sequence[dict[str, Any]],
+    maps: dict[str, Manifest],
+    deleted: set[str],
+) -> str:
+    """Return why an agent still has the mode of a deleted halt in its ConfigMap; empty if it has not.
+
+    If the operator does not run, no status reports the halt, and the agent keeps the mode.
+    """
+    is_selected = any(
+        selects(mapping(at(item, "spec", "selector")), namespace_of(item), agent) for item in halts
+    )
+    config_map = maps.get(id_of(agent), {})
+    is_marked = annotations_of(config_map).get(kubernetes.ANNOTATION_HALTED) == "true"
+    others = set(at(agent, "status", "trading", "halts") or ()) - deleted
+    if not (is_selected and is_marked) or others:
+        return ""
+    return f"{id_of(agent)}: its control file still has the mode of a halt; see whether the operator runs"
 
 
 def _is_held(agent: dict[str, Any], deleted: set[str]) -> str:
