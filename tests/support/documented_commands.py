@@ -41,7 +41,7 @@ OURS = {
 KUBECTL = {
     *("annotate", "api-resources", "apply", "auth", "cluster-info", "config", "create", "delete", "describe", "drain"),
     *("events", "exec", "explain", "get", "kustomize", "label", "logs", "patch", "port-forward", "rollout", "scale"),
-    *("top", "uncordon", "version", "wait", "purpleflea", "cp", "run", "edit", "diff", "cordon", "options"),
+    *("top", "uncordon", "version", "wait", "purpleflea", "cp", "run", "edit", "diff", "cordon", "options", "taint"),
 }  # fmt: skip
 CHART_PATH = str(CHART.relative_to(REPOSITORY))
 CONDITIONS: dict[str, set[str]] = {

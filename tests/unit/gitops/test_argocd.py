@@ -40,7 +40,7 @@ def expectations(**groups):
 
 POD_PROBLEMS = (
     "ImagePullFailed ConfigurationMissing ContainerNotCreated CrashLooping SecretNotFound PodsRefused NotReady "
-    "Unschedulable VolumeNotMounted ApplyFailed NameTaken"
+    "Unschedulable VolumeNotMounted ApplyFailed NameTaken NodeLost"
 )
 
 
@@ -62,11 +62,11 @@ AGENT_HEALTH = expectations(
                 "TelemetryReady",
                 "Connected SpecInvalid Disabled NodeAgentMissing MetricsOff PodSecurityForbids NoConnection "
                 "NodesUncovered ApmOff TracesUnreachable LogsOff NotInjected TelemetryLost AgentsSilent "
-                "NodeAgentNotReady NotVisible WaitingForAgents",
+                "NodeAgentNotReady NotVisible WaitingForAgents NotCollected",
             ),
             "TradingActive/Active",
             "DuplicateIdentity/Unique DuplicateIdentity/NotVisible DuplicateIdentity/Allowed",
-            "StorageReady/Ready StorageReady/Ephemeral StorageReady/Expanding",
+            "StorageReady/Ready StorageReady/Ephemeral StorageReady/Expanding StorageReady/Provisioning",
             "WithinBudget/WithinBudget WithinBudget/BudgetExceeded",
             "PositionsConsistent/PositionsAgree",
         )
@@ -89,7 +89,7 @@ AGENT_HEALTH = expectations(
             "DuplicateIdentity/NotStarted DuplicateIdentity/AlreadyRunning",
             each(
                 "StorageReady",
-                "VolumesKept NoStorageClass ExpansionRefused CannotShrink ClassDiffers SpecInvalid",
+                "VolumesKept VolumeLost VolumePending NoStorageClass ExpansionRefused CannotShrink ClassDiffers SpecInvalid",
             ),
             "PositionsConsistent/PositionsDiffer",
         )

@@ -143,7 +143,7 @@ def test_archives_of_two_builds_have_the_same_bytes():
 def test_wheels_and_chart_of_two_builds_have_the_same_bytes():
     result = check.builds()
     assert result.problems == []
-    assert result.summary.startswith("6 files")
+    assert result.summary.startswith("7 files")
 
 
 def test_the_released_chart_names_the_images_of_the_registry(repository, tmp_path):

@@ -35,7 +35,8 @@ if has("PositionsConsistent", "False") then
   return report("Degraded", "PositionsConsistent")
 end
 local storage = conditions.StorageReady
-if storage ~= nil and storage.status ~= "True" and storage.reason ~= "Ephemeral" and storage.reason ~= "Expanding" then
+local waits = {Ephemeral = true, Expanding = true, Provisioning = true}
+if storage ~= nil and storage.status ~= "True" and not waits[storage.reason] then
   return report("Degraded", "StorageReady")
 end
 if conditions.TradingActive ~= nil and conditions.TradingActive.reason == "StoppedIncomplete" then
