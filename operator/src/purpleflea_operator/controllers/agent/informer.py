@@ -192,6 +192,8 @@ class Informer:
     def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
         """Remove the objects that a complete list does not contain."""
         self._listed.add(kind)
+        if kind is resources.POD:
+            self.identities.history.on_pods_listed(listing.namespace)
         for uid in self._cache.missing_in(
             kind, listing.uids, version=listing.version, namespace=listing.namespace
         ):
@@ -243,6 +245,7 @@ class Informer:
         if _belongs_to_inventory(kind, manifest):
             self._queue_affected(self._nodes.upsert(kind, manifest))
             return
+        self.identities.history.on_event(kind, event_type, manifest)
         if self._cache.is_outdated(manifest):
             return
         # Objects that the cache already has are included, because the operator's own writes arrive only as events.
@@ -268,6 +271,9 @@ class Informer:
             with self._containment.of(kind, manifest):
                 self._queue_affected(self._nodes.delete(kind, uid, version=version))
         self._delete(kind, uid, version)
+        with self._containment.of(kind, manifest):
+            # The last state of a pod can be the only one that shows that it ran.
+            self.identities.history.on_event(kind, "DELETED", shaped(kind, manifest))
 
     async def run(self) -> None:
         """Run the discovery of Datadog and the telemetry probe, until canceled."""
@@ -363,6 +369,7 @@ class Informer:
         self._delete(resources.POD, uid, 0)
 
     def _forget_agent(self, key: NamespacedName | None, uid: str) -> None:
+        self.identities.history.forget(key, uid)
         self._delete_from_indexes(resources.AGENT, uid)
         if key is not None:
             self._restarts.forget(key)
