@@ -39,6 +39,11 @@ def a_workload(replicas=1, **status):
     return {"kind": "StatefulSet", "metadata": metadata, "spec": spec, "status": status}
 
 
+def without_time(manifest):
+    del manifest["metadata"]["creationTimestamp"]
+    return manifest
+
+
 def a_pod_at(created, name="momentum-0", statuses=WAITING):
     found = a_pod(name, created=created)
     found["status"]["containerStatuses"] = statuses
@@ -116,6 +121,14 @@ AGENT = an_agent_that_never_started()
         ),
         pytest.param(
             [AGENT, a_workload(), a_pod_at("yesterday")], False, id="a pod without a readable time"
+        ),
+        pytest.param(
+            [an_agent(), without_time(a_workload()), a_pod_at(BEFORE)], False, id="no time at all"
+        ),
+        pytest.param(
+            [AGENT, without_time(a_workload()), a_pod_at(BEFORE)],
+            True,
+            id="only the status has one",
         ),
         pytest.param(
             [AGENT, a_workload(), a_pod_at(BEFORE, statuses=RUNNING)], False, id="it runs now"
