@@ -15,9 +15,9 @@ REPORTING := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),p
 PYTEST := $(REPORTING) $(PYTEST) --ddtrace
 CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
-LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
+LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability chart cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -49,14 +49,15 @@ test-wire: setup ## Run operator and client against a fake API server, the tests
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
 
-test-web: setup ## Test the fleet page in a headless browser (installs Debian's chromium); pictures in test-results/web
+test-web: setup site ## Test the fleet page and the documentation site in a headless browser (installs Debian's chromium); pictures in test-results/web
 	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
 	@$(PYTEST) $(PROCESSES) tests/agent tests/faults/agent
 
-.venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
-	@requirements/setup-check.sh
+# Environments of packages whose pins are separate from those of .venv.
+.venv-%/.ready: .venv/.ready requirements/%.txt requirements/setup-separate.sh
+	@requirements/setup-separate.sh $*
 
 test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base classes, and in the node agent of the stand-in
 	@$(CHECK_PYTEST) tests/check
@@ -67,6 +68,9 @@ test-e2e: setup ## Run everything on a separate real cluster
 
 test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults
+
+bench-plugin: setup ## Measure the start of the kubectl plugin; writes docs/benchmarks/plugin.md (10 seconds)
+	@$(PY) -m benchmarks.plugin
 
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.agent
@@ -84,7 +88,7 @@ lint: setup ## Check style, types, layers, English and the charts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
-	@.venv/bin/helm lint --strict --quiet charts/purpleflea-operator sandbox/charts/datadog sandbox/charts/exchange
+	@.venv/bin/helm lint --strict --quiet charts/purpleflea-operator charts/paper-exchange sandbox/charts/datadog
 	@$(PY) tests/prose.py --check
 
 format: setup ## Format the code
@@ -99,14 +103,37 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_contract.docs docs
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
-	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator
+	@$(PY) -m purpleflea_operator.codegen.plugin_reasons cli/src/kubectl_purpleflea/decisions/reasons.py
+	@$(PY) cli/rights_table.py docs/kubectl-plugin.md
+	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
+	@$(PY) -m website.cli_reference docs/reference/kubectl-purpleflea.md
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
 	@$(PY) -m purpleflea_operator.datadog.definitions.export observability agent_check/purpleflea_agent.py
 
-chart: crds ## Package the Helm chart into dist/
-	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator
+gitops: setup ## Generate the ConfigMap of Argo CD from the health checks and actions in examples/gitops
+	@PYTHONPATH=tests $(PY) -m support.argocd examples/gitops/argocd
+
+site: .venv-docs/.ready ## Build the documentation site into site/; it needs no network, also to be read
+	@.venv-docs/bin/python -m website.build
+
+recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
+	@$(PY) -m website.recording docs/images/halt.svg
+
+chart: crds ## Build the Helm chart and the wheels into dist/, with the same bytes for the same commit
+	@$(PY) -m release.artifacts dist
+
+release-check: setup ## Check a release as far as it is possible on this machine: version, changelog, two builds, licenses, pins
+	@$(PY) -m release.check
+
+.venv/audit/.ready: requirements/audit.txt
+	@python3 -m venv --clear .venv/audit
+	@.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: .venv/audit/.ready ## Report known vulnerabilities of the locked dependencies (needs the database of PyPI)
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r operator/requirements.txt -r agent_image/requirements.txt
 
 cli: setup ## Build the kubectl plugin as one file, dist/kubectl-purpleflea.pyz
 	@$(PY) cli/build_zipapp.py dist/kubectl-purpleflea.pyz
@@ -115,4 +142,4 @@ images: setup ## Build all images
 	@$(SANDBOX) images build
 
 clean: down ## Remove the cluster, .venv and everything generated here
-	@rm -rf .venv .venv-check .sandbox dist
+	@rm -rf .venv .venv-check .venv-docs .sandbox dist site

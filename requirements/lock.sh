@@ -13,7 +13,9 @@ lock() {
 }
 lock requirements/go.txt requirements/go.in "$@"
 lock requirements/uv.txt requirements/uv.in "$@"
+lock requirements/audit.txt requirements/audit.in "$@"
 lock requirements/check.txt requirements/check.in "$@"
+lock requirements/docs.txt requirements/docs.in "$@"
 lock requirements/dev.txt requirements/dev.in contract/pyproject.toml sdk/pyproject.toml operator/pyproject.toml \
     agent_image/pyproject.toml sandbox/pyproject.toml cli/pyproject.toml --extra cluster --extra exchange --extra datadog --extra terminal "$@"
 lock operator/requirements.txt operator/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"

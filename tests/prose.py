@@ -44,6 +44,8 @@ PATTERNS = (
 NOT_OURS = {
     ".venv",
     ".venv-check",
+    ".venv-docs",
+    "site",
     ".sandbox",
     ".git",
     "__pycache__",
@@ -57,6 +59,9 @@ GENERATED = (
     "observability/*",
     "docs/reference/*",
     "docs/benchmarks/*",
+    "website/staged/*",
+    "website/built/*",
+    "website/.cache/*",
     "*.egg-info/*",
 )
 

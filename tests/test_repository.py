@@ -17,6 +17,8 @@ PAGES = (
         "docs/strategies.md",
         "docs/own-trading-agent.md",
         "docs/published-page.md",
+        "docs/multi-cluster.md",
+        "docs/release.md",
     ),
 )
 PACKAGES = {
@@ -58,7 +60,7 @@ def exists(repository, page, path, is_link):
 
 
 def tracked(repository, *patterns):
-    ignored = {".venv", ".sandbox", "__pycache__", ".git"}
+    ignored = {".venv", ".venv-docs", ".sandbox", "__pycache__", ".git"}
     return [
         path
         for pattern in patterns
@@ -93,7 +95,9 @@ def test_modules_are_short_and_have_a_docstring(repository, folder):
 
 
 def test_lock_files_pin_by_hash_and_name_no_index(repository):
-    for path in tracked(repository, "requirements*.txt", "dev.txt", "check.txt", "go.txt"):
+    for path in tracked(
+        repository, "requirements*.txt", "dev.txt", "check.txt", "docs.txt", "go.txt"
+    ):
         text = path.read_text()
         assert "--hash=sha256:" in text, path
         assert not re.search(r"https?://|--index-url|--find-links", text), path

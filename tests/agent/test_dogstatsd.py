@@ -1,5 +1,6 @@
 """The emitter and the metric functions, against a real DogStatsD server."""
 
+import socket
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -201,3 +202,22 @@ def test_drops_of_a_missing_socket_are_counted_and_reported_later(
         assert point.values[0] >= lost
         assert point.tag("signal") == "metrics"
         orphan.close()
+
+
+@pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
+def test_metrics_reach_an_address_without_brackets(
+    host: str, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator sets DD_AGENT_HOST to the address of the node or of the spec, which may be an IPv6 address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((host, 0))
+        receiver.settimeout(10)
+        address = {"DD_AGENT_HOST": host, "DD_DOGSTATSD_PORT": str(receiver.getsockname()[1])}
+        for name, value in {**mounts.environment, **address}.items():
+            monkeypatch.setenv(name, value)
+        emitter = create_emitter(read_environment())
+        emitter.send(contract.HEARTBEAT)
+        emitter.flush()
+        assert receiver.recv(1_000).startswith(b"agent.heartbeat:1")
+        emitter.close()

@@ -1,4 +1,7 @@
-"""The distribution purpleflea-sdk alone: its wheel with the dependencies that it declares, in an empty environment."""
+"""The distribution purpleflea-sdk alone: its wheel with the dependencies that it declares, in an empty environment.
+
+docs/bring-your-own-agent.md has the command that installs it.
+"""
 
 import re
 import tomllib

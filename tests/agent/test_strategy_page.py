@@ -1,4 +1,4 @@
-"""docs/strategies.md: its code is that of the example, and its commands run in a copy of the example."""
+"""docs/strategies.md and README.md: the code is that of the example, and the commands run in a copy of the example."""
 
 import os
 import re
@@ -36,10 +36,18 @@ def test_the_commands_of_the_page_run(example: Path, block: list[str]) -> None:
         run(example, command)
 
 
+def test_the_commands_of_the_readme_run(example: Path) -> None:
+    text = (PAGE.parents[1] / "README.md").read_text()
+    found = re.findall(r"^purpleflea-agent run .*$", text, re.MULTILINE)
+    assert len(found) >= 2
+    for command in found:
+        run(example, command if "--replay" in command else f"{command} --interval 1s --for 3s")
+
+
 def test_the_report_on_the_page_is_that_of_its_command(example: Path) -> None:
     (command,) = (command for block in BLOCKS for command in block if command == REPLAY)
     report = run(example, command).partition("\n\n")[2].partition("Report: ")[0]
-    assert f"```\n{report}" in PAGE.read_text()
+    assert f"```text\n{report}" in PAGE.read_text()
 
 
 def run(example: Path, command: str) -> str:

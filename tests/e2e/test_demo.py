@@ -1,3 +1,5 @@
+"""`make demo` and `make down`, as README.md and docs/start.md describe them."""
+
 import re
 import subprocess
 import sys

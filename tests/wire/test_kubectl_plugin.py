@@ -300,3 +300,19 @@ def test_only_selected_agents_are_written(stopped_operator):
     assert not found.is_proven
     assert found.unproven == ("no agent matches, so nothing is halted",)
     assert stopped_operator.writes() == []
+
+
+def test_status_and_why_read_the_fleet(fleet, plugin, an_operator):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        done = plugin.run("status", "--all-namespaces")
+        assert done.exit_code == 0, done.output
+        assert "1 agents, 2/2 identities ready" in done.output
+        assert "└─ momentum-1" in done.output
+        content = json.loads(plugin.run("status", "--output=json").output)
+        assert content["clusters"][0]["agents"][0]["name"] == NAME
+        done = plugin.run("status", "momentmu", "--no-live")
+        assert (done.exit_code, "momentmu does not exist" in done.output) == (1, True)
+        fleet.fail_next(status=403, times=None, verb="list", resource="pods")
+        assert plugin.run("why", NAME).exit_code in (0, 10)
+    assert plugin.run("why", "momentmu").exit_code == 1

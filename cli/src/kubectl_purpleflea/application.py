@@ -7,6 +7,7 @@ import click
 
 from kubectl_purpleflea import __name__ as package
 from kubectl_purpleflea.commands.catalog import COMMANDS
+from kubectl_purpleflea.decisions.failures import KubectlError
 
 EXIT_FAILED = 1
 """Nothing was changed, or the request failed. Usage errors have 2."""
@@ -49,10 +50,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from kubectl_purpleflea.kubectl.client import KubectlError
-
     try:
-        cli(prog_name="kubectl purpleflea")
+        cli(prog_name="kubectl purpleflea", complete_var="_KUBECTL_PURPLEFLEA_COMPLETE")
     except KubectlError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_FAILED)

@@ -1,9 +1,10 @@
 """Prints: plain lines, JSON and YAML, and with rich on a terminal. The only module that imports rich."""
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kubectl_purpleflea.views.text import Line
@@ -73,3 +74,18 @@ def rich_text(line: Line) -> Any:
     for part in line.parts:
         text.append(printable(part.text), style=part.style)
     return text
+
+
+@contextlib.contextmanager
+def screen() -> Iterator[Callable[[Sequence[Line]], None]]:
+    """Yield a function that replaces the content of the terminal without flicker, and cuts it to its height."""
+    from rich.console import Group
+    from rich.live import Live
+
+    found = console()
+    with Live(console=found, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+
+        def show(content: Sequence[Line]) -> None:
+            live.update(Group(*(rich_text(line) for line in content)), refresh=True)
+
+        yield show

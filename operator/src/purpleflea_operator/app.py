@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import functools
 import gc
-import logging
 import random
 import socket
 import time
@@ -62,8 +61,6 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
 from purpleflea_operator.takeover import Takeover
 from purpleflea_operator.watching import WatchSessions
-
-logger = logging.getLogger(__name__)
 
 Connect = Callable[[], kopf.ConnectionInfo]
 
@@ -225,6 +222,7 @@ class _Operator:
                 trusted=TrustedNamespaces(self._settings.datadog_namespaces),
             ),
             restarts=restarts,
+            uses_instrumentation=self._settings.datadog_instrumentation,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             clock=self._clock,
             on_stateful_set=observability.rollouts.observe,
@@ -348,6 +346,7 @@ class _Operator:
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,
             halts=halts,
+            is_instrumentation_served=lambda: informer.instrumentation.is_served,
             on_progress=halts.record,
             upgrade_policy=self._settings.agent_upgrade_policy,
         )

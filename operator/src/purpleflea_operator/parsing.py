@@ -8,6 +8,7 @@ variables, annotations and images.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 Manifest = Mapping[str, Any]
@@ -25,6 +26,8 @@ SOCKET_NAME_LIMIT = 80
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?", re.ASCII)
+_ADDRESS = re.compile(r"[0-9.]+", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 
 
@@ -51,6 +54,27 @@ def name(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > NAME_LIMIT:
         return None
     return value if _NAME.fullmatch(value) else None
+
+
+def host(value: object) -> str | None:
+    """Return the name of a host or an IP address; None if it has another form.
+
+    An IPv6 address is returned in its short form without brackets, as clients of Datadog expect it in DD_AGENT_HOST. A
+    name may end with a dot, which is kept: it makes the name absolute.
+    """
+    if not isinstance(value, str) or len(value) > NAME_LIMIT:
+        return None
+    if ":" in value or _ADDRESS.fullmatch(value):
+        is_bracketed = value.startswith("[") and value.endswith("]") and ":" in value
+        return _address(value[1:-1] if is_bracketed else value)
+    return value if _HOST.fullmatch(value) else None
+
+
+def _address(value: str) -> str | None:
+    try:
+        return None if "%" in value else str(ip_address(value))
+    except ValueError:
+        return None
 
 
 def tag(value: object) -> str | None:

@@ -62,6 +62,12 @@ class OperatorSettings(BaseSettings):
         DEFAULT_NAMESPACES
     )
     """Namespaces whose Datadog node agents are trusted, separated by commas. `*` trusts all. It cannot be empty."""
+    cluster: Annotated[
+        str, Field(pattern="^([a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?)?$", max_length=63)
+    ] = ""
+    """Name of this cluster, for the tag agent_cluster. Agents with another spec.datadog.cluster do not run here."""
+    datadog_instrumentation: bool = False
+    """Whether the logs and checks of agents are in a DatadogInstrumentation, if the cluster has this kind."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -132,6 +138,7 @@ class OperatorSettings(BaseSettings):
             fs_group=self.agent_fs_group,
             dns_ports=self.agent_dns_ports,
             operator_namespace=self.own_namespace,
+            cluster=self.cluster,
             datadog_namespaces=self.datadog_namespaces,
         )
 

@@ -139,6 +139,11 @@ refuses requests for a moment during its upgrade. A shorter time would then writ
 MISSING_KIND_RETRY_S = 60.0
 """Delay between two requests for an optional kind that the API server does not serve. Up to half of it is added, so
 that the requests for several kinds are spread."""
+INSTRUMENTATION_UNUSED_AFTER_S = 300.0
+"""Time that Datadog's Cluster Agent has to process a new DatadogInstrumentation before a condition reports it."""
+KIND_REMOVED_AFTER_S = 300.0
+"""Time after which a kind that the API server does not find counts as removed. It does not find the kinds of CRDs while
+it starts, and agents restart if the kind is removed."""
 REFUSED_LIMIT_S = 180.0
 """`/livez` fails if the API server refuses all watches of PurpleFleaAgent for this long. The start that follows ends
 with one line that names the cause. Refused watches of other kinds do not end the process, because halts still work."""
@@ -164,7 +169,10 @@ PROBE_INTERVAL_S = 300.0
 """Interval between two probes of a running agent, and so the longest delay of a condition that follows from them:
 10,000 agents cause 33 requests per second, none to the API server."""
 PROBE_CONFIRM_S = 60.0
-"""Interval between two probes of an agent with a finding."""
+"""Interval between two probes of an agent that drops telemetry, and first interval of one that does not respond."""
+PROBE_SERVED_S = 15.0
+"""After the node agent of an agent becomes ready, the agent is probed again, and once more after this time. If no drop
+counter grows in between, the agent delivers."""
 
 READINESS_FIRST_S = 10.0
 """Delay before a started pod that is not ready is asked why, because most agents are ready by then."""
@@ -209,6 +217,8 @@ VOLUME_EXPANSION_RETRY_LIMIT_S = 600.0
 """Longest delay before an expansion that the API server rejected is tried again. The first one is REJECTED_RETRY_S, and
 it doubles. A storage class that does not allow expansion rejects it each time, so the limit is longer than that of
 other writes."""
+VOLUME_PENDING_AFTER = timedelta(minutes=1)
+"""A volume claim without a volume counts as a problem after this time, because most volumes are provisioned by then."""
 POD_STUCK_AFTER_S = 5.0
 """The Events of a pod are read if its container has been in creation for this long, because a missing Secret or
 ConfigMap shows only there."""

@@ -1,4 +1,6 @@
 import asyncio
+import json
+import re
 import time
 
 import httpx
@@ -19,6 +21,12 @@ async def _order(client, body, key, timeout_s=10.0):
 async def _known(client, key):
     answer = await client.get("/v1/orders", params={"idempotency_key": key})
     return answer.json()["orders"]
+
+
+async def test_the_faults_of_the_page_are_accepted(client, admin, repository):
+    page = (repository / "docs" / "paper-exchange.md").read_text()
+    (faults,) = re.findall(r"^  -d '(.*)'$", page, re.MULTILINE)
+    await _install(client, admin, *json.loads(faults))
 
 
 async def test_a_status_fault_responds_before_the_request_is_processed(client, admin, buy):

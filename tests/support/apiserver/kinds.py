@@ -121,6 +121,16 @@ PURPLE_FLEA_HALT = Kind(
     counts_generations=True,
     short_names=("pfh",),
 )
+DATADOG_INSTRUMENTATION = Kind(
+    group="datadoghq.com",
+    version="v1alpha1",
+    plural="datadoginstrumentations",
+    kind="DatadogInstrumentation",
+    status=True,
+    counts_generations=True,
+    short_names=("ddi",),
+)
+"""Not served until it is registered, as when the CRD of Datadog's operator is installed."""
 STATEFUL_SET = Kind(
     group="apps",
     plural="statefulsets",

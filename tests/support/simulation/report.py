@@ -88,6 +88,7 @@ def _page(measured: Sequence[Measured], note: str) -> Iterable[str]:
         "",
         "## Repeat one cell",
         "",
+        "<!-- not run: tests/faults/operator/test_matrix.py runs the cells without a command line -->",
         "```sh",
         "PYTHONHASHSEED=0 PYTHONPATH=tests .venv/bin/python -m support.simulation write-409 halt 1",
         "```",

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kubectl_purpleflea.decisions.failures import Failure, failure, last_line
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, failure, last_line
 from kubectl_purpleflea.decisions.operator_health import installations, is_down, silence_s
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -166,8 +166,9 @@ FORBIDDEN = ("rich", "pydantic", "kubernetes", "yaml", "kopf", "aiohttp", "async
 
 def test_the_help_imports_nothing_that_is_slow():
     code = (
-        "import sys; from kubectl_purpleflea.application import cli\n"
-        "try: cli(['--help'], prog_name='x')\n"
+        "import sys; from kubectl_purpleflea.application import main\n"
+        "sys.argv = ['x', '--help']\n"
+        "try: main()\n"
         "except SystemExit: pass\n"
         f"print([name for name in {FORBIDDEN} if name in sys.modules], file=sys.stderr)"
     )

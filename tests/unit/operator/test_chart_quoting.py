@@ -23,7 +23,7 @@ TEXTS = (
 """Texts that some reader of YAML, Go's templates or Helm's --set treat in a special way."""
 NAMES = ("1234", "7", "0123", "1e5", "on", "true", "null", "n", "0x10", "1-2")
 """The ones among them that are valid names."""
-CHARTS = {"operator": charts.OPERATOR}
+CHARTS = {"operator": charts.OPERATOR, "exchange": charts.EXCHANGE}
 # Values under which a text appears, which its schema does not show.
 FIXED = {
     "operator": {
@@ -36,6 +36,7 @@ FIXED = {
             for name in ("service", "podMonitor", "serviceMonitor", "prometheusRule")
         },
     },
+    "exchange": {"persistence": {"enabled": True}},
 }
 CONSUMERS = {
     "operator": {
@@ -75,6 +76,19 @@ CONSUMERS = {
             "prometheusRule": {"additionalRules": [{"alert": MARKER, "expr": MARKER}]},
         },
     },
+    "exchange": {
+        "imagePullSecrets": [{"name": MARKER}],
+        "extraEnv": [{"name": "EXTRA", "value": MARKER}, {"name": MARKER, "value": "x"}],
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MARKER, MARKER: MARKER}}
+        ],
+        "tolerations": [{"key": MARKER, "operator": "Equal", "value": MARKER}],
+        "affinity": {"podAffinity": {MARKER: MARKER}},
+        "podSecurityContext": {"seLinuxOptions": {"level": MARKER}},
+        "securityContext": {"seLinuxOptions": {"level": MARKER}},
+        "networkPolicy": {"ingressNamespaces": [MARKER]},
+        "resources": {"limits": {"memory": MARKER}},
+    },
 }
 
 
@@ -95,7 +109,8 @@ def candidates(schema, name):
 
 
 def single_fields(path, value):
-    if isinstance(value, dict) and path[0] in ("agent", "datadog", "metrics", "observability"):
+    groups = ("agent", "datadog", "metrics", "networkPolicy", "observability", "resources")
+    if isinstance(value, dict) and path[0] in groups:
         for key, item in value.items():
             yield from single_fields((*path, key), item)
     else:
@@ -143,9 +158,10 @@ def rendered(name, values, release, namespace):
 
 
 def by_path(name, values, release="release", namespace="namespace", text=MARKER):
-    """Return the scalars of the objects, with the text in the place of the marker."""
+    """Return the scalars of the objects, with the text in the place of the marker. A checksum has another one."""
     documents = json.loads(rendered(name, json.dumps(values), release, namespace))
-    return dict(charts.leaves(with_text(documents, text)))
+    found = dict(charts.leaves(with_text(documents, text)))
+    return {path: value for path, value in found.items() if "checksum/admin-token" not in path[-1:]}
 
 
 @pytest.mark.parametrize(("name", "text"), list(itertools.product(CHARTS, TEXTS)))

@@ -23,6 +23,19 @@ class Failure(StrEnum):
     """The request may have been performed."""
 
 
+class KubectlError(Exception):
+    """A request failed. `kind` is the cause, and the text is the error of kubectl."""
+
+    def __init__(self, kind: Failure, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a write may have been performed although it failed."""
+        return self.kind is Failure.NO_ANSWER
+
+
 _PATTERNS = (
     (Failure.NOT_INSTALLED, r"the server doesn't have a resource type|no matches for kind"),
     (Failure.NOT_INSTALLED, r"could not find the requested resource"),

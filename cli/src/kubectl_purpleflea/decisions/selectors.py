@@ -101,7 +101,11 @@ def selects(selector: Mapping[str, Any], namespace: str, agent: Manifest) -> boo
         return False
     if names and name_of(agent) not in names:
         return False
-    labels = labels_of(agent)
+    return matches(selector, labels_of(agent))
+
+
+def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Return whether matchLabels and matchExpressions of a selector match labels."""
     equal = mapping(selector.get("matchLabels"))
     if any(labels.get(key) != value for key, value in equal.items()):
         return False

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure, failure, last_line
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, failure, last_line
 
 PROGRAM_VARIABLE = "PURPLEFLEA_KUBECTL"
 """Environment variable with the path of kubectl, if it is not on PATH."""
@@ -21,19 +21,6 @@ REQUEST_TIMEOUT_S = 10
 PROCESS_TIMEOUT_S = 30.0
 """kubectl sends several requests before the first one of a command: discovery, credential plugins."""
 MAX_ERROR = 2000
-
-
-class KubectlError(Exception):
-    """A request failed. `kind` is the cause, and the text is the error of kubectl."""
-
-    def __init__(self, kind: Failure, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-    @property
-    def is_ambiguous(self) -> bool:
-        """Whether a write may have been performed although it failed."""
-        return self.kind is Failure.NO_ANSWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

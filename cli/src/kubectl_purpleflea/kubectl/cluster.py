@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.operator_health import (
     DEFAULT_NAMESPACE,
     OPERATOR_LABELS,
     Installation,
     installations,
 )
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from purpleflea_contract import kubernetes
 
 AGENTS = f"purplefleaagents.{kubernetes.GROUP}"

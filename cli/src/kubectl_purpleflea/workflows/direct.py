@@ -12,7 +12,7 @@ from typing import Any
 
 from kubectl_purpleflea.decisions import control_files
 from kubectl_purpleflea.decisions.control_files import Answer, Control, Write
-from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.halts import Level
 from kubectl_purpleflea.decisions.objects import (
     Manifest,
@@ -25,7 +25,7 @@ from kubectl_purpleflea.decisions.objects import (
 )
 from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.agents import AgentError, Agents
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN
 from purpleflea_contract import routes
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.halts import HaltState, Outcome, Proof, halt_state
 from kubectl_purpleflea.decisions.objects import at, name_of, namespace_of
 from kubectl_purpleflea.decisions.operator_health import is_down
 from kubectl_purpleflea.kubectl.agents import Agents
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import HALTS, lease_of, operators
 from kubectl_purpleflea.workflows.direct import DirectHalt, DirectState
 

@@ -7,10 +7,10 @@ first request has created it.
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.halts import HaltRequest, differs
 from kubectl_purpleflea.decisions.objects import at, id_of
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import HALTS
 
 ATTEMPTS = 3

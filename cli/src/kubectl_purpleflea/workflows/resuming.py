@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.objects import at, condition, id_of, name_of, namespace_of, text
-from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, HALTS
 from purpleflea_contract import kubernetes
 

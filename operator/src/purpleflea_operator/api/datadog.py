@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from purpleflea_contract.settings import SpecModel
 from purpleflea_contract.tags import stored_value
+from purpleflea_operator import parsing
 from purpleflea_operator.api.types import TagKey, TagValue, rule, rules
 
 
@@ -64,17 +65,34 @@ class OpenMetrics(SpecModel):
     """Names of the metrics to read, as regular expressions (1 to 64; by default all)."""
 
 
+def _host(value: str) -> str:
+    found = parsing.host(value)
+    if found is None:
+        raise ValueError(
+            "it is neither the name of a host nor an IP address; write it without a port"
+        )
+    return found
+
+
 class Endpoint(SpecModel):
     """Address of a Datadog agent that the operator does not detect."""
 
     host: (
-        Annotated[str, Field(pattern="^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)] | None
+        Annotated[
+            str,
+            Field(
+                pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\.?|\[?[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*\]?)$",
+                max_length=253,
+            ),
+            AfterValidator(_host),
+        ]
+        | None
     ) = None
-    """Name or IPv4 address, such as datadog.monitoring.svc.cluster.local. It is required for connection Endpoint. With
-    connection Sidecar it must not be set, because that agent is at 127.0.0.1."""
-    dogstatsd_port: Annotated[int, Field(ge=1, le=65535)] = 8125
+    """Name or IP address, such as datadog.monitoring.svc.cluster.local, 10.0.0.7 or fd00::7. It is required for
+    connection Endpoint. With connection Sidecar it must not be set, because that agent is at 127.0.0.1."""
+    dogstatsd_port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 8125
     """UDP port for metrics (1 to 65535, default 8125)."""
-    apm_port: Annotated[int, Field(ge=1, le=65535)] = 8126
+    apm_port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 8126
     """TCP port for traces (1 to 65535, default 8126)."""
 
 
@@ -89,6 +107,11 @@ class Datadog(SpecModel):
     """Unified service tag version. If it is not set, the tag of the image is used."""
     team: TagValue | None = None
     """Tag team of all telemetry of the agents."""
+    cluster: TagValue | None = None
+    """Name of the only cluster in which the agents may run. An operator with another name, or without a name (chart
+    value datadog.cluster), starts nothing and reports the field. So a manifest that is applied to two clusters runs
+    once. It is also the tag agent_cluster of logs and traces. If it is not set, the agents run in any cluster, with the
+    name of the operator as the tag."""
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=16)] = {}
     """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16). Tags that the operator, the
     agent or the node agent sets, in any spelling, are ignored and reported."""

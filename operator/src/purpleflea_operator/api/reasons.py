@@ -58,6 +58,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - not a password
     PODS_REFUSED = "PodsRefused"
     UNSCHEDULABLE = "Unschedulable"
+    NODE_LOST = "NodeLost"
     VOLUME_NOT_MOUNTED = "VolumeNotMounted"
     NOT_READY = "NotReady"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -91,6 +92,7 @@ class Reason(StrEnum):
     AGENTS_SILENT = "AgentsSilent"
     NODE_AGENT_NOT_READY = "NodeAgentNotReady"
     WAITING_FOR_AGENTS = "WaitingForAgents"
+    NOT_COLLECTED = "NotCollected"
     CONNECTED = "Connected"
 
     # TradingActive
@@ -120,6 +122,9 @@ class Reason(StrEnum):
     EPHEMERAL = "Ephemeral"
     VOLUMES_KEPT = "VolumesKept"
     NO_STORAGE_CLASS = "NoStorageClass"
+    PROVISIONING = "Provisioning"
+    VOLUME_PENDING = "VolumePending"
+    VOLUME_LOST = "VolumeLost"
     EXPANDING = "Expanding"
     EXPANSION_REFUSED = "ExpansionRefused"
     CANNOT_SHRINK = "CannotShrink"

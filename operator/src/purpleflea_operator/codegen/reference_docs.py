@@ -6,6 +6,7 @@ Every row comes from the models: field, type, default, bounds, meaning, and the 
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ The API server rejects a resource that violates one of these rules.
 """
 
 
+HEADER = ("field", "type", "default", "bounds", "meaning", "change")
+OF_KUBERNETES = frozenset(
+    {"tolerations", "affinity", "topologySpreadConstraints", "env", "envFrom", "volumes"}
+    | {"volumeMounts", "sidecars"}
+)
+"""Fields of `spec.pod` whose inner fields are those of Kubernetes; the page shows them on request only."""
+
+
 def halt_page() -> str:
     """Return the text of the page about PurpleFleaHalt."""
     parts = [HALT_HEAD]
@@ -96,8 +105,10 @@ def page() -> str:
     rows = _inner("", ungrouped_fields, "")
     parts.append(_section("spec", spec["description"], rows, changes=True))
     for name, node in groups.items():
-        rows = _inner(name, node, "")
-        parts.append(_section(f"spec.{name}", node["description"], rows, changes=True))
+        fields = list(_inner(name, node, ""))
+        shown = [row for row in fields if not _is_folded(row)]
+        parts.append(_section(f"spec.{name}", node["description"], shown, changes=True))
+        parts += _folded(fields)
     parts.append(_rules(spec, RULES))
     status = structural(AgentStatus, include_free_form=True)
     parts.append(_section("status", status["description"], _inner("", status, ""), changes=False))
@@ -105,6 +116,21 @@ def page() -> str:
 
 
 Row = tuple[str, ...]
+
+
+def _is_folded(row: Row) -> bool:
+    field, dot, _ = row[0].strip("`").partition(".")
+    return bool(dot) and field.removesuffix("[]") in OF_KUBERNETES
+
+
+def _folded(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a closed part of the page for each field whose inner fields are those of Kubernetes."""
+    inner = [row for row in rows if _is_folded(row)]
+    for field, found in groupby(inner, key=lambda row: row[0].strip("`").partition(".")[0]):
+        name = field.removesuffix("[]")
+        table = _table(HEADER, found)
+        summary = f"Fields of <code>{name}</code>, as in Kubernetes"
+        yield f'<details markdown="1">\n<summary>{summary}</summary>\n\n{table}\n</details>\n'
 
 
 def _inner(path: str, node: Schema, prefix: str) -> Iterator[Row]:
@@ -180,9 +206,8 @@ def _all_rules(path: str, node: Schema) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def _section(name: str, text: str, rows: Iterable[Row], *, changes: bool) -> str:
-    header = ("field", "type", "default", "bounds", "meaning", "change")
-    width = len(header) if changes else len(header) - 1
-    table = _table(header[:width], [row[:width] for row in rows])
+    width = len(HEADER) if changes else len(HEADER) - 1
+    table = _table(HEADER[:width], [row[:width] for row in rows])
     return f"## {name}\n\n{text}\n\n{table}"
 
 

@@ -29,8 +29,11 @@ Uid = NewType("Uid", str)
 K = TypeVar("K")
 V = TypeVar("V")
 
+_OWN = f"{kubernetes.GROUP}/"
 _CHILDREN = frozenset(kind.kind for kind in CHILDREN)
 
+_UNUSED = ("finalizers", "ownerReferences")
+"""Fields of the metadata of an agent that no decision needs. Users may write 1.4 MB into each."""
 _WINDOW = 15
 """Base-2 logarithm of the window of the compression; a longer dictionary has no effect."""
 _POOR = 4
@@ -95,6 +98,12 @@ def owner_of(manifest: Manifest) -> NamespacedName | None:
         return NamespacedName(sys.intern(metadata["namespace"]), metadata["name"])
     instance = mapping(metadata.get("labels")).get(kubernetes.LABEL_INSTANCE)
     return NamespacedName(sys.intern(metadata["namespace"]), instance) if instance else None
+
+
+def own_annotations(metadata: Manifest) -> dict[str, Any]:
+    """Return the annotations of the operator's group. Others can be large, such as the copy of the spec by kubectl."""
+    annotations = mapping(metadata.get("annotations"))
+    return {key: annotations[key] for key in annotations if key.startswith(_OWN)}
 
 
 def _version(manifest: Manifest) -> int:
@@ -270,6 +279,10 @@ def _strip(manifest: Manifest) -> dict[str, Any]:
     if manifest["kind"] in _CHILDREN and managed_fields.needs_conversion(manifest):
         metadata["managedFields"] = [managed_fields.CREATED]
     if manifest["kind"] == AGENT.kind:
+        for unused in _UNUSED:
+            metadata.pop(unused, None)
+        if "annotations" in metadata:
+            metadata["annotations"] = own_annotations(metadata)
         writers = [
             {"manager": entry.get("manager", ""), "time": entry.get("time", "")}
             for entry in manifest["metadata"].get("managedFields", ())

@@ -58,6 +58,12 @@ SERVICE_ACCOUNT = ResourceKind(api_version="v1", kind="ServiceAccount", plural="
 DISRUPTION_BUDGET = ResourceKind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"
 )
+INSTRUMENTATION = ResourceKind(
+    api_version=kubernetes.DD_INSTRUMENTATION_VERSION,
+    kind=kubernetes.DD_INSTRUMENTATION_KIND,
+    plural="datadoginstrumentations",
+    optional=True,
+)
 
 SECRET = ResourceKind(api_version="v1", kind="Secret", plural="secrets", labelled=False)
 OBSERVABILITY = ResourceKind(
@@ -99,7 +105,10 @@ CSI_DRIVER = ResourceKind(
     optional=True,
 )
 
-CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
+CHILDREN = (
+    *(CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET),
+    *(INSTRUMENTATION, STATEFUL_SET),
+)
 """Kinds that the operator creates for an agent, in the sequence in which they are applied."""
 
 _KNOWN = (

@@ -9,36 +9,32 @@ from typing import assert_never
 import orjson
 
 from purpleflea_contract import environment as env
-from purpleflea_contract import kubernetes, secrets
+from purpleflea_contract import kubernetes
 from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
-from purpleflea_operator.manifests import datadog_sockets, user_tags
-from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.manifests import collection, datadog_sockets, user_tags
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.parsing import MutableManifest
 
-MASKING_RULES = (
-    ("mask_api_keys", secrets.API_KEY),
-    ("mask_private_keys", secrets.PRIVATE_KEY),
-)
 
-
-def annotations(agent: Agent) -> dict[str, str]:
+def annotations(agent: Agent, defaults: Defaults) -> dict[str, str]:
     """Return the annotations of the pod template: tags for all collected data, log collection, and checks."""
     tags = {**user_tags.effective(agent), metric_tags.STRATEGY.name: agent.spec.strategy}
     if agent.spec.datadog.team:
         tags[user_tags.TEAM] = agent.spec.datadog.team
+    if agent.spec.datadog.cluster or defaults.cluster:
+        tags[user_tags.CLUSTER] = agent.spec.datadog.cluster or defaults.cluster
     if agent.spec.datadog.connection == "Disabled":
         return {}
-    return {
-        kubernetes.DD_ANNOTATION_TAGS: _json(tags),
-        **_log_annotations(agent),
-        **_check_annotations(agent),
-    }
+    collected = _instrumented(agent) if defaults.uses_instrumentation else _collected(agent)
+    return {kubernetes.DD_ANNOTATION_TAGS: _json(tags), **collected}
 
 
-def runs_checks(agent: Agent) -> bool:
-    """Return True if the node agent runs a check, so that it connects to the agents."""
-    return kubernetes.DD_ANNOTATION_CHECKS in annotations(agent)
+def reserved(agent: Agent) -> frozenset[str]:
+    """Return the annotations that users cannot set. They do not depend on the way in which checks are requested."""
+    if agent.spec.datadog.connection == "Disabled":
+        return frozenset()
+    return frozenset({kubernetes.DD_ANNOTATION_TAGS, *_collected(agent)})
 
 
 def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
@@ -52,54 +48,29 @@ def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
     ]
 
 
-def _log_annotations(agent: Agent) -> dict[str, str]:
-    """Enable log collection, or disable it if the node agent collects the logs of all containers."""
-    if not agent.spec.datadog.logs.enabled:
-        return {kubernetes.DD_ANNOTATION_LOGS_EXCLUDE: "true"}
-    return {kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)])}
+def _collected(agent: Agent) -> dict[str, str]:
+    """Return the annotations if they have the logs and checks."""
+    source, checks = collection.log_source(agent), collection.checks(agent)
+    found = _without_logs() if source is None else {kubernetes.DD_ANNOTATION_LOGS: _json([source])}
+    if checks:
+        instances = {name: {"instances": items} for name, items in checks.items()}
+        found[kubernetes.DD_ANNOTATION_CHECKS] = _json(instances)
+        found[kubernetes.DD_ANNOTATION_TOLERATE_UNREADY] = "true"
+    return found
 
 
-def _log_source(agent: Agent) -> MutableManifest:
-    source: MutableManifest = {"source": "python", "service": agent.spec.datadog.service}
-    if agent.spec.datadog.logs.mask_secrets:
-        source["log_processing_rules"] = [
-            {
-                "type": "mask_sequences",
-                "name": name,
-                "replace_placeholder": "[masked]",
-                "pattern": pattern,
-            }
-            for name, pattern in MASKING_RULES
-        ]
-    return source
-
-
-def _check_annotations(agent: Agent) -> dict[str, str]:
-    """Return the checks that the node agent runs on each pod; empty if the spec enables none."""
-    checks: MutableManifest = {}
-    address = f"http://%%host%%:{env.HTTP_PORT}"
-    # The agent id is the name of the pod. The tag is set here too, so that an alert for an agent that never
-    # answered names the agent.
-    tags = [f"{metric_tags.AGENT_ID.name}:%%kube_pod_name%%"]
-    check, open_metrics = agent.spec.datadog.check, agent.spec.datadog.open_metrics
-    if check.enabled:
-        every = {"min_collection_interval": check.interval_seconds}
-        checks[kubernetes.CHECK_NAME] = {"instances": [{"url": address, "tags": tags, **every}]}
-    if open_metrics.enabled:
-        instance = {
-            "openmetrics_endpoint": f"{address}/metrics",
-            "namespace": kubernetes.OPENMETRICS_NAMESPACE,
-            "metrics": list(open_metrics.metrics),
-            "tags": tags,
-            "min_collection_interval": open_metrics.interval_seconds,
-        }
-        checks["openmetrics"] = {"instances": [instance]}
-    if not checks:
-        return {}
+def _instrumented(agent: Agent) -> dict[str, str]:
+    """Return the annotations if a DatadogInstrumentation has the logs and checks. They depend on no check."""
     return {
-        kubernetes.DD_ANNOTATION_CHECKS: _json(checks),
+        **(_without_logs() if collection.log_source(agent) is None else {}),
         kubernetes.DD_ANNOTATION_TOLERATE_UNREADY: "true",
+        kubernetes.ANNOTATION_COLLECTION: kubernetes.DD_INSTRUMENTATION_KIND,
     }
+
+
+def _without_logs() -> dict[str, str]:
+    """Disable the logs, if the node agent collects those of all containers. No other kind can do it."""
+    return {kubernetes.DD_ANNOTATION_LOGS_EXCLUDE: "true"}
 
 
 def _unified_service_tags() -> list[MutableManifest]:

@@ -75,8 +75,12 @@ class Defaults:
     its Service: 5353 on OpenShift, 1053 for a CoreDNS without privileges."""
     operator_namespace: str = ""
     """Namespace of the operator's pods. If it is empty, the operator runs outside the cluster."""
+    cluster: str = ""
+    """Name of this cluster; empty if it has none."""
     datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
     """Namespaces of the node agents that run checks; `*` is every namespace."""
+    uses_instrumentation: bool = False
+    """Whether a DatadogInstrumentation has the logs and checks, and not the annotations of the pods."""
 
 
 def image_of(agent: Agent, defaults: Defaults) -> str:

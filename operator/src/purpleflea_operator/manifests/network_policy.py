@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
-from purpleflea_operator.manifests import datadog_env
+from purpleflea_operator.manifests import collection
 from purpleflea_operator.manifests.metadata import Agent, Defaults, child_manifest, selector
 from purpleflea_operator.parsing import MutableManifest
 
@@ -78,7 +78,7 @@ def _readers(agent: Agent, defaults: Defaults) -> list[MutableManifest]:
     The operator is admitted only from its own namespace, because users of other namespaces can give a pod its labels.
     """
     namespaces = (
-        *(defaults.datadog_namespaces if datadog_env.runs_checks(agent) else ()),
+        *(defaults.datadog_namespaces if collection.checks(agent) else ()),
         *agent.spec.network.ingress_namespaces,
     )
     operator = {

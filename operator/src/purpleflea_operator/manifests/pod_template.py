@@ -55,7 +55,7 @@ def _template(agent: Agent, defaults: Defaults, connection: Connection) -> Mutab
             },
             "annotations": {
                 **overrides.annotations,
-                **datadog_env.annotations(agent),
+                **datadog_env.annotations(agent, defaults),
                 kubernetes.ANNOTATION_SETTINGS: settings_text(agent),
             },
         },

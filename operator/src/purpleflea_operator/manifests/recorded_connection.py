@@ -104,7 +104,7 @@ def _by_port(variables: Variables, traces_enabled: bool) -> Connection | None:
     default = None if tracer_is_off else env.TRACE_PORT
     metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
     traces = parsing.port(configured) if configured else default
-    is_valid = "value" not in host or parsing.name(host["value"]) is not None
+    is_valid = "value" not in host or parsing.host(host["value"]) is not None
     if metrics is None or (configured and traces is None) or not is_valid:
         # The operator did not write these variables, so they do not show the connection.
         return None
@@ -171,7 +171,7 @@ def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | 
 
 
 def _host(value: object) -> str:
-    if value != "" and parsing.name(value) is None:
+    if value != "" and parsing.host(value) is None:
         raise ValueError("not the name of a host")
     return str(value)
 

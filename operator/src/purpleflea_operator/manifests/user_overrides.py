@@ -98,7 +98,7 @@ class UserOverrides:
 
 def user_overrides(agent: Agent) -> UserOverrides:
     """Return the user's additions to the pods of an agent."""
-    pod, rendered = agent.spec.pod, datadog_env.annotations(agent).keys()
+    pod, rendered = agent.spec.pod, datadog_env.reserved(agent)
     unused = autodiscovery.ignored(pod.annotations)
 
     def is_reserved_annotation(key: str) -> bool:

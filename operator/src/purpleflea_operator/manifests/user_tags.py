@@ -12,11 +12,14 @@ from purpleflea_operator.manifests.metadata import Agent
 
 TEAM = "team"
 """Tag of spec.datadog.team."""
+CLUSTER = "agent_cluster"
+"""Tag of the cluster that agents run in. `kube_cluster_name` is the node agent's."""
 RESERVED = frozenset(
     {
         *(item.name for item in vars(tags).values() if isinstance(item, tags.Tag)),
         *tags.UNIFIED,
         TEAM,
+        CLUSTER,
         # Attributes with a meaning in Datadog, which the node agent sets.
         *("host", "device", "source", "status"),
         *("pod_name", "pod_phase", "container_name", "container_id", "display_container_name"),

@@ -61,7 +61,8 @@ def exchange(tools: Tools, charts: Path, keys: SandboxKeys) -> None:
         # limited and the monitors would alert.
         "settings.rateLimitPerMinute": "60000",
     }
-    _install(tools, "exchange", charts / "exchange", EXCHANGE, settings)
+    chart = charts.parents[1] / "charts" / "paper-exchange"
+    _install(tools, "exchange", chart, EXCHANGE, settings)
 
 
 def operator(tools: Tools, chart: Path, **values: str) -> None:

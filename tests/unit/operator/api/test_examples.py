@@ -11,6 +11,7 @@ from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.manifests.user_overrides import user_overrides
+from support import charts
 
 CHECKOUT = Path(__file__).parents[4]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
@@ -65,3 +66,27 @@ def test_an_example_of_each_group_has_every_field_of_the_group():
     for group, node in SPEC["properties"].items():
         expected |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
     assert expected - shown == ALTERNATIVES, "add the field to a manifest in examples/spec"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_agent_to_copy_keeps_its_journal_in_a_volume(file):
+    if file.parent.name != "spec":
+        assert all(agent.spec.storage for agent in agents_in(file))
+
+
+def test_the_first_example_trades_paper_money_and_the_live_one_starts_halted():
+    (paper,) = agents_in(CHECKOUT / "examples/momentum.yaml")
+    assert {url.split("/")[2] for _, url in paper.spec.api.endpoints} == {
+        "exchange.exchange.svc.cluster.local"
+    }
+    live = CHECKOUT / "examples/momentum-live.yaml"
+    (agent,) = agents_in(live)
+    assert agent.spec.trading.mode == "Halted"
+    assert all(url.startswith("https://") for _, url in agent.spec.api.endpoints)
+    assert "The only dialect of this version is that of the published page" in live.read_text()
+
+
+def test_the_paper_exchange_has_the_address_of_the_first_example():
+    found = charts.documents(charts.EXCHANGE, release="exchange", namespace="exchange")
+    (service,) = (item["metadata"] for item in found if item["kind"] == "Service")
+    assert (service["name"], service["namespace"]) == ("exchange", "exchange")

@@ -49,6 +49,7 @@ MAY_CONTAIN = {
     "datadog/detection/connection.py": {"Disabled", "NotVisible"},
     "datadog/detection/coverage.py": {"Ready"},
     "datadog/detection/placement.py": {"Ready"},
+    "manifests/collection.py": {"Disabled"},
     "manifests/datadog_env.py": {"Disabled"},
     "manifests/telemetry_gate.py": {"Disabled"},
 }
@@ -135,10 +136,17 @@ def test_these_states_of_an_agent_post_no_event():
         (ConditionType.TELEMETRY_READY, "Disabled"),
         (ConditionType.DUPLICATE_IDENTITY, "NotVisible"),
         (ConditionType.STORAGE_READY, "Ephemeral"),
+        (ConditionType.STORAGE_READY, "Provisioning"),
         (ConditionType.STORAGE_READY, "Expanding"),
     }
     assert {"Ready", "Progressing"} == WITHOUT_EVENTS
-    assert {"Progressing", "RollingOut", "RecreationDelayed", "WaitingForAgents"} == IN_PROGRESS
+    assert {
+        "Progressing",
+        "RollingOut",
+        "RecreationDelayed",
+        "WaitingForAgents",
+        "Provisioning",
+    } == IN_PROGRESS
 
 
 def test_only_these_reasons_of_observability_are_temporary():

@@ -53,6 +53,18 @@ def test_fields_that_the_crd_omits_are_on_the_page():
     assert "sidecars[].env[].valueFrom.secretKeyRef.name" in names
 
 
+def test_the_inner_fields_of_kubernetes_are_folded_and_ours_are_not():
+    section = page().partition("## spec.pod\n")[2].partition("\n## ")[0]
+    shown, *folded = section.split('<details markdown="1">')
+    names = [line.split("`")[1] for line in shown.splitlines() if line.startswith("| `")]
+    assert {"affinity", "sidecars", "resources.limits", "serviceAccount.annotations"} <= set(names)
+    assert not any(name.startswith(("affinity.", "sidecars[].")) for name in names)
+    summaries = [part.partition("<code>")[2].partition("</code>")[0] for part in folded]
+    assert sorted(summaries) == sorted(reference_docs.OF_KUBERNETES)
+    assert all(part.rstrip().endswith("</details>") for part in folded)
+    assert page().count("<details") == len(folded)
+
+
 def test_every_rule_of_the_crd_is_on_the_page():
     assert "| `spec.image` | set exactly one of tag and digest |" in page()
 

@@ -123,3 +123,20 @@ def test_an_object_is_found_by_its_uid():
     cache.mark_deleted(resources.POD, "uid-momentum-0")
     assert cache.get(resources.POD, "uid-momentum-0") is None
     assert cache._owners == {}
+
+
+def test_metadata_of_an_agent_that_no_decision_needs_is_not_kept():
+    """Users may write 1.4 MB into each of these fields."""
+    cache, agent = ObjectCache(), an_agent()
+    agent["metadata"] |= {
+        "finalizers": [f"example.com/{number}" for number in range(50_000)],
+        "ownerReferences": [{"kind": "ConfigMap", "name": "a", "uid": "u"}],
+        "annotations": {"example.com/note": "x" * 200_000, "purpleflea.com/reason": "drawdown"},
+        "labels": {"desk": "crypto"},
+    }
+    cache.put(agent)
+    (found,) = cache.all(resources.AGENT)
+    assert not found["metadata"].keys() & {"finalizers", "ownerReferences"}
+    assert found["metadata"]["annotations"] == {"purpleflea.com/reason": "drawdown"}
+    assert found["metadata"]["labels"] == {"desk": "crypto"}
+    assert "finalizers" in agent["metadata"]

@@ -138,6 +138,29 @@ STORAGE = (
         "the agent is created.",
     ),
     explain(
+        Reason.VOLUME_LOST,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "The persistent volume of a claim was deleted, so its journal is lost. A running agent keeps it until its pod "
+        "ends, and then cannot start.",
+        "Restore the volume from a backup, or, for one agent at a time, delete the volume claim and the pod. The agent "
+        "then starts with an empty journal.",
+    ),
+    explain(
+        Reason.PROVISIONING,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.IN_PROGRESS,
+        "Volume claims were created less than a minute ago and have no volume yet.",
+    ),
+    explain(
+        Reason.VOLUME_PENDING,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "Volume claims have had no volume for more than a minute, so their pods cannot start.",
+        "`kubectl describe pvc CLAIM` shows why. If the claim waits for its pod to be scheduled, see "
+        "`WorkloadAvailable`.",
+    ),
+    explain(
         Reason.EXPANDING,
         {ConditionType.STORAGE_READY: "False"},
         Severity.QUIET,

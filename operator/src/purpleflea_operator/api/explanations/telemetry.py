@@ -169,6 +169,15 @@ TELEMETRY = (
         "Allow the operator to reach their HTTP port: `kubectl get networkpolicies`",
     ),
     explain(
+        Reason.NOT_COLLECTED,
+        {ConditionType.TELEMETRY_READY: "False"},
+        Severity.WARNING,
+        "The logs and checks are in a DatadogInstrumentation, and Datadog's Cluster Agent refuses it, or has not "
+        "processed it for five minutes. Metrics and traces arrive.",
+        "`kubectl describe datadoginstrumentation`; enable the kind in the Cluster Agent, or set the chart value "
+        "`datadog.instrumentation=false`",
+    ),
+    explain(
         Reason.NODE_AGENT_NOT_READY,
         {ConditionType.TELEMETRY_READY: "False"},
         Severity.WARNING,

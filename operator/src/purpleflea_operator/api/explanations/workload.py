@@ -214,6 +214,13 @@ PROBLEMS = (
         "Check the field that the message names. The agent tries again by itself.",
     ),
     _problem(
+        Reason.NODE_LOST,
+        "The node of an agent does not respond or is not ready. The agent may still trade there, so it is not replaced "
+        "until Kubernetes confirms its end.",
+        "Bring the node back. If that is not possible, turn its machine off, and only then: `kubectl taint node NODE "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`. See [nodes.md](nodes.md).",
+    ),
+    _problem(
         Reason.UNSCHEDULABLE,
         "No node fits a pod. The message has the explanation of the scheduler.",
         "Check `spec.pod`, or add nodes.",

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
@@ -22,6 +21,7 @@ from purpleflea_operator.controllers.agent.decisions.rollout import is_restartin
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
 from purpleflea_operator.controllers.agent.identity_reads import IdentityReads
+from purpleflea_operator.controllers.agent.instrumentation_support import InstrumentationSupport
 from purpleflea_operator.controllers.agent.node_inventory import (
     KINDS,
     InventoryChange,
@@ -31,6 +31,12 @@ from purpleflea_operator.controllers.agent.node_inventory import (
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.restart_turn import env_of_pods
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.agent.watched_kinds import (
+    HIDDEN_IF_REFUSED,
+    WATCHED,
+    WORKLOADS,
+    belongs_to_inventory,
+)
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE, Listing
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
@@ -45,22 +51,6 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-SELECTOR = f"{kubernetes.LABEL_MANAGED_BY}={kubernetes.MANAGED_BY}"
-WATCHED = (
-    resources.AGENT,
-    *resources.CHILDREN,
-    resources.POD,
-    resources.CLAIM,
-    resources.DAEMON_SET,
-    *KINDS,
-)
-WORKLOADS = (resources.STATEFUL_SET, resources.POD)
-"""Kinds whose objects have the identities of agents."""
-HIDDEN_IF_REFUSED = (resources.DAEMON_SET, resources.NODE, resources.POD)
-"""Kinds whose objects count as unknown if the API server refuses them for long. The connection of no agent changes."""
-# One watch for the pods of agents and of node agents, because a selector cannot combine two labels with "or".
-POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
-
 
 def _ignore(*_: object) -> None:
     """Do nothing."""
@@ -73,6 +63,8 @@ class EventTargets:
     nodes: NodeInventory
     restarts: RestartBudget
     telemetry: TelemetryProbe
+    uses_instrumentation: bool = False
+    """Whether a DatadogInstrumentation has the logs and checks of agents, if the API server serves the kind."""
     clock: Callable[[], float] = time.monotonic
     """Returns monotonic seconds."""
     on_stateful_set: Callable[[str, Manifest | None], None] = _ignore
@@ -99,7 +91,8 @@ class Informer:
         targets: EventTargets,
     ) -> None:
         nodes = targets.nodes
-        self.watched = nodes.scope.watchable(WATCHED)
+        unused = () if targets.uses_instrumentation else (resources.INSTRUMENTATION,)
+        self.watched = nodes.scope.watchable(kind for kind in WATCHED if kind not in unused)
         self._cache = cache
         self._queue = queue
         self._nodes = nodes
@@ -123,6 +116,9 @@ class Informer:
         self._listed: set[ResourceKind] = set()
         self._was_visible = nodes.is_visible
         self._sweep = Sweep(cache.agent_keys, queue.add)
+        self.instrumentation = InstrumentationSupport(
+            is_enabled=targets.uses_instrumentation, on_change=self._sweep.start
+        )
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def start(self) -> None:
@@ -202,10 +198,14 @@ class Informer:
             self._queue_affected(change)
         if kind is resources.DAEMON_SET:
             self._discovery.invalidate()
+        if kind is resources.INSTRUMENTATION:
+            self.instrumentation.on_listed()
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""
         self._on_refusal()
+        if kind is resources.INSTRUMENTATION:
+            self.instrumentation.on_refused(status)
         if kind is resources.CSI_DRIVER:
             # If the kind is not served (404), there is no driver.
             if status == 403:
@@ -242,7 +242,7 @@ class Informer:
             return
         manifest = shaped(kind, manifest)
         check_identity(manifest)
-        if _belongs_to_inventory(kind, manifest):
+        if belongs_to_inventory(kind, manifest):
             self._queue_affected(self._nodes.upsert(kind, manifest))
             return
         self.identities.history.on_event(kind, event_type, manifest)
@@ -330,6 +330,8 @@ class Informer:
             return
         if change.everywhere:
             self._discovery.invalidate()
+        if change.is_served:
+            self._telemetry.verify(self._pods_by_node.pods_on(change.node))
         if change.after_s:
             self._lost_node_agents.add_after(change.node, change.after_s)
             return
@@ -384,17 +386,3 @@ class Informer:
             if kind in WORKLOADS:
                 for waiting in self.identities.pop_waiting(key):
                     self._queue.add(waiting)
-
-
-def selector_of(kind: ResourceKind) -> str:
-    """Return the label selector of the watch of a kind; empty if all objects are watched."""
-    if kind is resources.POD:
-        return POD_SELECTOR
-    return SELECTOR if kind.labelled else ""
-
-
-def _belongs_to_inventory(kind: ResourceKind, manifest: Manifest) -> bool:
-    """Return whether an object belongs to the node inventory, and not to an agent."""
-    labels = mapping(manifest["metadata"].get("labels"))
-    is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
-    return kind in KINDS or (kind is resources.POD and not is_ours)

@@ -22,7 +22,12 @@ from purpleflea_operator.runtime.sweep import Sweep
 
 logger = logging.getLogger(__name__)
 
-NEEDED = (resources.AGENT, *resources.CHILDREN, resources.POD, resources.CLAIM)
+NEEDED = (
+    resources.AGENT,
+    *(kind for kind in resources.CHILDREN if not kind.optional),
+    resources.POD,
+    resources.CLAIM,
+)
 """Kinds without which the state of an agent is not known."""
 REASON_LOST = "NamespaceNotWatched"
 REASON_FOUND = "NamespaceWatched"

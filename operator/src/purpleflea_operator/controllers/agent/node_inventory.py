@@ -49,6 +49,8 @@ class InventoryChange:
     namespace: str = ""
     everywhere: bool = False
     after_s: float = 0.0
+    is_served: bool = False
+    """True if a node agent became ready on the node."""
 
 
 class NodeInventory:
@@ -305,7 +307,8 @@ class NodeInventory:
         name = item.node if item is not None else known.node if known is not None else ""
         if item is not None and item.is_ready:
             self._lost[name].pop(item.daemon_set, None)
-        elif known is not None and known.is_ready:
+            return InventoryChange(node=name, is_served=known is None or not known.is_ready)
+        if known is not None and known.is_ready:
             self._lost[name][known.daemon_set] = self._clock()
             return InventoryChange(node=name, after_s=timings.READINESS_GRACE_S)
         return InventoryChange(node=name)
@@ -335,11 +338,12 @@ class _KeptCoverage:
 
 
 class PodsByNode:
-    """Index of agents by the nodes of their pods, updated at O(1) for each event."""
+    """Index of agents and their pods by node, updated at O(1) for each event."""
 
     def __init__(self) -> None:
         self._by_pod: dict[str, tuple[str, NamespacedName]] = {}
         self._agents: dict[str, Counter[NamespacedName]] = defaultdict(Counter)
+        self._pods: dict[str, set[str]] = defaultdict(set)
 
     def upsert(self, pod: Manifest) -> None:
         """Add or update a pod of an agent."""
@@ -349,15 +353,21 @@ class PodsByNode:
         if key is not None and name:
             self._by_pod[uid] = (name, key)
             self._agents[name][key] += 1
+            self._pods[name].add(uid)
 
     def delete(self, uid: str) -> None:
         """Remove a pod."""
         name, key = self._by_pod.pop(uid, ("", None))
         if key is not None:
             self._agents[name] -= Counter([key])
+            self._pods[name].discard(uid)
             if not self._agents[name]:
-                del self._agents[name]
+                del self._agents[name], self._pods[name]
 
     def agents_on(self, name: str) -> list[NamespacedName]:
         """Return the agents with a pod on a node, sorted."""
         return sorted(self._agents.get(name, ()))
+
+    def pods_on(self, name: str) -> frozenset[str]:
+        """Return the UIDs of the pods of agents on a node."""
+        return frozenset(self._pods.get(name, ()))

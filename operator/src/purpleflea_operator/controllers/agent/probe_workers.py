@@ -25,6 +25,10 @@ class ProbeWorkers:
         self._name = name
         self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
 
+    def add(self, uid: str) -> None:
+        """Probe a pod now."""
+        self._due.add(uid)
+
     def add_after(self, uid: str, delay_s: float) -> None:
         """Probe a pod after a delay. Of several delays the earliest applies."""
         self._due.add_after(uid, delay_s)

@@ -25,6 +25,7 @@ from purpleflea_operator.controllers.agent.apply import (
     OwnerGoneError,
 )
 from purpleflea_operator.controllers.agent.decisions import (
+    instrumentation,
     old_pods,
     plan,
     remembered,
@@ -35,7 +36,7 @@ from purpleflea_operator.controllers.agent.decisions import (
     upgrade,
     write_failures,
 )
-from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions import storage_ready, summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
     deadline,
 )
@@ -63,8 +64,9 @@ from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltVi
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, own_annotations
 from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.manifests import collection
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -97,6 +99,8 @@ class Dependencies:
     sees_all_namespaces: bool = True
     unwatched_reason: Callable[[str], str] = lambda namespace: ""
     """Returns why the objects of a namespace are outdated; empty if they are not."""
+    is_instrumentation_served: Callable[[], bool | None] = lambda: False
+    """Returns whether the kind DatadogInstrumentation is used; None if it is not known whether it is served."""
     halts: HaltView = NO_HALTS
     queue_control: Callable[[NamespacedName], None] = _ignore
     """Queues an agent in the control lane."""
@@ -121,6 +125,7 @@ class Reconciler:
         self._cluster = cluster
         self._cache = cache
         self._children = RenderedChildren(defaults)
+        self._cluster_name = defaults.cluster
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
@@ -220,6 +225,8 @@ class Reconciler:
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             rollout.next_check_s(observed),
+            instrumentation.next_check_s(observed),
+            storage_ready.next_check_s(observed),
             observed.conflict_ends_in_s,
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
@@ -237,6 +244,7 @@ class Reconciler:
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             conflict_is_ending=holder is not None and holder.is_ending,
             conflict_ends_in_s=None if holder is None else holder.loses_in_s,
+            cluster=self._cluster_name,
             conflict_error="" if holder is None else holder.error,
             never_started=deps.never_started(resource),
             sees_all_namespaces=deps.sees_all_namespaces,
@@ -272,14 +280,20 @@ class Reconciler:
         if observed.agent is None:
             return plan.invalid_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
-        *others, rendered = self._children.of(agent, outcome.connection)
+        is_served = self._deps.is_instrumentation_served()
+        uses = instrumentation.is_wanted(observed, is_served)
+        *others, rendered = self._children.of(agent, outcome.connection, uses_instrumentation=uses)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
         wanted: Manifest = workload
-        if restart.retries:
+        used = collection.uses_instrumentation(workload)
+        if restart.retries or used is not uses:
             # The policy keeps the rules of both connections, or each attempt would write it twice.
-            *others, wanted = self._children.of(agent, observed.connection)
+            connection = observed.connection if restart.retries else outcome.connection
+            *others, desired = self._children.of(agent, connection, uses_instrumentation=used)
+            wanted = desired if restart.retries else workload
         others = old_pods.with_rules_of_old_pods(others, observed, wanted)
-        return plan.actions((*others, workload), observed)
+        others = instrumentation.writable(others, is_served)
+        return plan.actions((*others, workload), instrumentation.removable(observed, is_served))
 
     def _announce_upgrade(
         self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
@@ -364,4 +378,4 @@ def _env(observed: ObservedState) -> str:
 def _user_intent(resource: Manifest) -> tuple[Any, ...]:
     """Return what users set on an agent: the spec, by its generation, the annotations, and the deletion."""
     metadata = resource["metadata"]
-    return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata
+    return metadata["generation"], own_annotations(metadata), "deletionTimestamp" in metadata

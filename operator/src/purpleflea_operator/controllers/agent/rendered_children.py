@@ -5,7 +5,7 @@ Parsing needs a third of the time that rendering needs. The module must not deci
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -23,6 +23,7 @@ LIMIT = 1024
 class _Rendered:
     agent: Agent
     connection: Connection
+    uses_instrumentation: bool
     manifests: bytes
 
 
@@ -30,18 +31,24 @@ class RenderedChildren:
     """Renders the children of agents with the same defaults."""
 
     def __init__(self, defaults: Defaults) -> None:
-        self._defaults = defaults
+        self._defaults = {
+            uses: replace(defaults, uses_instrumentation=uses) for uses in (False, True)
+        }
         self._rendered: OrderedDict[NamespacedName, _Rendered] = OrderedDict()
 
-    def of(self, agent: Agent, connection: Connection) -> tuple[MutableManifest, ...]:
+    def of(
+        self, agent: Agent, connection: Connection, *, uses_instrumentation: bool = False
+    ) -> tuple[MutableManifest, ...]:
         """Return the children of an agent, in the sequence in which they are applied."""
         key = NamespacedName(agent.namespace, agent.name)
         known = self._rendered.pop(key, None)
-        if known is not None and _is_same(known, agent, connection):
+        is_same_way = known is not None and known.uses_instrumentation is uses_instrumentation
+        if known is not None and is_same_way and _is_same(known, agent, connection):
             self._rendered[key] = known
             return tuple(orjson.loads(known.manifests))
-        manifests = children(agent, self._defaults, connection)
-        self._rendered[key] = _Rendered(agent, connection, orjson.dumps(manifests))
+        manifests = children(agent, self._defaults[uses_instrumentation], connection)
+        content = orjson.dumps(manifests)
+        self._rendered[key] = _Rendered(agent, connection, uses_instrumentation, content)
         if len(self._rendered) > LIMIT:
             self._rendered.popitem(last=False)
         return manifests

@@ -1,5 +1,7 @@
 """Reads the status of running agents: when a pod becomes ready, after 30 s, and then every five minutes.
 
+If the node agent of a pod that drops telemetry becomes ready, the pod is read at once and once more a moment later.
+
 The status has the drop counters of telemetry, and the markets whose positions do not agree with the fills of the agent.
 Pods that are not ready are passed to the readiness probe.
 
@@ -98,6 +100,19 @@ class TelemetryProbe:
             delay_s = 0.0 if finding else timings.PROBE_SECOND_S * self._jitter()
             self._workers.add_after(item.uid, delay_s)
 
+    def verify(self, uids: Iterable[str]) -> None:
+        """Probe pods that drop telemetry again, because their node agent became ready. Earlier drops do not count."""
+        for uid in uids:
+            probed = self._pods.get(uid)
+            if probed is not None and probed.finding is Delivery.DROPPING:
+                self._pods[uid] = _ProbedPod(
+                    key=probed.key,
+                    address=probed.address,
+                    finding=Delivery.UNVERIFIED,
+                    mismatches=probed.mismatches,
+                )
+                self._workers.add(uid)
+
     def delete(self, uid: str) -> None:
         """Remove a pod."""
         self._pods.pop(uid, None)
@@ -173,7 +188,12 @@ def _pause_s(probed: _ProbedPod, before: Delivery | None) -> float:
         return timings.PROBE_RETRY_S
     if before is Delivery.PENDING and now is None:
         return timings.PROBE_SECOND_S
+    if now is Delivery.UNVERIFIED and not probed.failures:
+        return timings.PROBE_SERVED_S
+    if now is Delivery.UNREACHABLE:
+        # The interval grows, because each request to a pod that does not respond takes the whole timeout.
+        rounds = min(probed.failures - 2, 10)
+        return min(timings.PROBE_INTERVAL_S, timings.PROBE_CONFIRM_S * 2.0**rounds)
     is_healthy = now is None and not probed.failures and not any(probed.dropped.values())
     is_healthy = is_healthy and not probed.mismatches
-    is_settled = before is now and now in (Delivery.DROPPING, Delivery.UNREACHABLE)
-    return timings.PROBE_INTERVAL_S if is_healthy or is_settled else timings.PROBE_CONFIRM_S
+    return timings.PROBE_INTERVAL_S if is_healthy else timings.PROBE_CONFIRM_S

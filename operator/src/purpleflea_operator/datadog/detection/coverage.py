@@ -16,6 +16,8 @@ from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent,
 from purpleflea_operator.datadog.detection.placement import Node, Placement
 from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
+NODE_NOT_READY = "the node is not ready"
+"""Reason for which a node has no node agent. It applies before all others, because no pod can help there."""
 EXTENDED_KIND = "ExtendedDaemonSetReplicaSet"
 """Kind of the controller of pods that belong to an ExtendedDaemonSet."""
 
@@ -172,6 +174,8 @@ def _reason_uncovered(
 ) -> str:
     """Return why no node agent receives the telemetry of the agents on a node."""
     pods, node = view.node_agents_on(name), view.node(name)
+    if node is not None and not node.is_ready:
+        return NODE_NOT_READY
     unready = [pod for pod in pods if any(pod.daemon_set == agent.uid for agent in candidates)]
     if unready:
         reason = next((f" ({pod.waiting})" for pod in unready if pod.waiting), "")
@@ -198,7 +202,7 @@ def _reason_not_started(node: Node | None, candidates: Sequence[NodeAgent]) -> s
         return "no node agent offers this connection"
     reasons = [agent.placement.exclusion_reason(node) for agent in candidates]
     if not all(reasons):
-        return "its node agent is starting" if node.is_ready else "the node is not ready"
+        return "its node agent is starting"
     return reasons[0]
 
 

@@ -1,8 +1,11 @@
 """A Datadog agent beside the pod (Sidecar), or at an address of the spec (Endpoint), without a detected node agent."""
 
+import json
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
+from pydantic import ValidationError
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import connection_choice
@@ -223,3 +226,75 @@ def test_telemetry_is_ready_if_no_agent_drops_it():
 )
 def test_a_contradictory_address_is_refused(datadog, field):
     assert first_refusal(an_agent(datadog)).partition(":")[0] == field
+
+
+HOSTS = [
+    ("datadog.monitoring.svc.cluster.local", "datadog.monitoring.svc.cluster.local"),
+    ("datadog.monitoring.svc.cluster.local.", "datadog.monitoring.svc.cluster.local."),
+    ("a", "a"),
+    ("10.0.0.7", "10.0.0.7"),
+    ("fd00::7", "fd00::7"),
+    ("[fd00::7]", "fd00::7"),
+    ("FD00:0:0:0:0:0:0:7", "fd00::7"),
+    ("::1", "::1"),
+    ("::ffff:10.0.0.7", "::ffff:10.0.0.7"),
+]
+
+
+@pytest.mark.parametrize(("host", "expected"), HOSTS)
+def test_each_form_of_a_host_reaches_the_agents_and_is_recorded_as_the_same_connection(
+    host, expected
+):
+    datadog = {"connection": "Endpoint", "endpoint": {"host": host, "apmPort": 9126}}
+    found = environment(datadog)
+    assert found["DD_AGENT_HOST"] in (
+        expected,
+        str(ip_address(expected)) if ":" in expected else "",
+    )
+    stateful_set = rendered(datadog)["StatefulSet"]
+    recorded = recorded_connection.connection_from_annotation(stateful_set)
+    assert recorded == best(datadog)
+    assert best(datadog, recorded) == recorded
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", ".", "..", "a..b", ".a", "a-", "-a", "a-.b", "A.example", "a_b", "a b", "a/b", "a@b"),
+        *("10.0.0", "10.0.0.256", "10.0.0.7.", "1", "fd00::7::1", "[fd00::7", "fd00::7]", "[]"),
+        *(
+            "[fd00::7]:8125",
+            "10.0.0.7:8125",
+            "a:8125",
+            "fe80::1%eth0",
+            "[10.0.0.7]",
+            "::g",
+            ":",
+            "::.",
+        ),
+        *("http://a", "unix:///var/run/datadog/dsd.socket", "$(HOST)", "a\n", "ä", "a" * 254),
+    ],
+)
+def test_another_form_of_a_host_is_refused_with_the_field(host):
+    with pytest.raises(ValidationError) as error:
+        an_agent({"connection": "Endpoint", "endpoint": {"host": host}})
+    assert error.value.errors()[0]["loc"] == ("datadog", "endpoint", "host")
+
+
+@pytest.mark.parametrize("port", ["8125", 0, 65536, -1, 8125.5, True, None, "", "dsd", [8125]])
+@pytest.mark.parametrize("field", ["dogstatsdPort", "apmPort"])
+def test_a_port_is_a_number_in_its_range(field, port):
+    with pytest.raises(ValidationError) as error:
+        an_agent({"connection": "Sidecar", "endpoint": {field: port}})
+    assert error.value.errors()[0]["loc"] == ("datadog", "endpoint", field)
+
+
+@pytest.mark.parametrize(
+    "recorded", ["fd00::7::1", "a b", "$(X)", "a/../b", 5, None, ["a"], "a" * 300]
+)
+def test_a_recorded_host_of_another_form_is_not_used(recorded):
+    stateful_set = rendered(ENDPOINT)["StatefulSet"]
+    annotations = stateful_set["metadata"]["annotations"]
+    value = json.loads(annotations[recorded_connection.ANNOTATION])
+    annotations[recorded_connection.ANNOTATION] = json.dumps({**value, "host": recorded})
+    assert recorded_connection.connection_from_annotation(stateful_set) is None

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from purpleflea_contract.status_report import StatusReport
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
@@ -22,7 +24,7 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, a_spec, an_agent
-from support.installations import a_node_inventory
+from support.installations import a_node_agent, a_node_inventory, helm
 from support.loop_iterations import Iterations
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -91,13 +93,13 @@ class NoAgents:
     """A client of agents that sends no request."""
 
 
-def an_informer(cache, queue):
+def an_informer(cache, queue, telemetry=None):
     """Return an informer, and the budget of its agents."""
     restarts = RestartBudget(queue.add, clock=lambda: 0.0)
     targets = EventTargets(
         nodes=NodeInventory(clock=lambda: 0.0),
         restarts=restarts,
-        telemetry=TelemetryProbe(NoAgents(), queue.add, jitter=lambda: 0.0),
+        telemetry=telemetry or TelemetryProbe(NoAgents(), queue.add, jitter=lambda: 0.0),
     )
     return Informer(NoCluster(), cache, queue, targets), restarts
 
@@ -209,3 +211,40 @@ async def test_a_start_lets_other_tasks_run_between_some_objects_of_each_kind():
     iterations.close()
     assert len(queue) >= 60
     assert 0 < iterations.most <= 2 * SLICE
+
+
+class DroppingAgents:
+    """A client of agents that drop more telemetry with each response."""
+
+    def __init__(self):
+        self.dropped = 0
+
+    async def status(self, _address):
+        self.dropped += 1
+        return StatusReport(telemetry_dropped_by_signal={"metrics": self.dropped})
+
+
+async def test_agents_that_drop_telemetry_are_verified_when_the_node_agent_of_their_node_is_ready():
+    queue = WorkQueue(jitter=lambda: 0.0)
+    telemetry = TelemetryProbe(DroppingAgents(), queue.add, jitter=lambda: 0.0)
+    informer, _ = an_informer(ObjectCache(), queue, telemetry)
+    await informer.start_control()
+    uids = []
+    for number, node in enumerate(("node-1", "node-2", "node-1")):
+        agent = a_pod(f"momentum-{number}", node=node)
+        agent["status"]["podIP"] = f"10.1.0.{number}"
+        informer.on_event(resources.POD, "ADDED", agent)
+        uids.append(agent["metadata"]["uid"])
+        await telemetry.probe(uids[-1])
+        await telemetry.probe(uids[-1])
+    gone = version_of(a_pod("momentum-2"), 9)
+    informer.on_event(resources.POD, "DELETED", gone)
+    dropping = dict.fromkeys(uids[:2], Delivery.DROPPING)
+    assert telemetry.findings(uids) == dropping
+    daemon_set = helm(dogstatsd_host_port=True)
+    for version, is_ready in enumerate((False, True, True), start=1):
+        pod = a_node_agent("node-1", of=daemon_set, ready=is_ready, version=version)
+        informer.on_event(resources.POD, "MODIFIED", pod)
+        expected = {**dropping, uids[0]: Delivery.UNVERIFIED} if is_ready else dropping
+        assert telemetry.findings(uids) == expected
+    telemetry.close()

@@ -110,7 +110,8 @@ def test_a_node_agent_that_becomes_ready_affects_its_node_at_once(nodes):
         node="node-1"
     )
     assert readiness(nodes) == [False]
-    assert nodes.upsert(resources.POD, a_node_agent_at(2)) == InventoryChange(node="node-1")
+    ready = InventoryChange(node="node-1", is_served=True)
+    assert nodes.upsert(resources.POD, a_node_agent_at(2)) == ready
     assert nodes.upsert(resources.POD, a_node_agent_at(3)) is None
     assert readiness(nodes) == [True]
     assert nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])

@@ -8,7 +8,10 @@ import pytest
 
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
-from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
+from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import (
+    next_check_s,
+    storage_ready,
+)
 from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
     pod_problem,
 )
@@ -48,16 +51,27 @@ def as_stored(manifests):
     return {plan.child_id(item): item for item in found}
 
 
-def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capacity=None, volume=""):
+def a_claim(
+    name="state-momentum-0",
+    *,
+    size="1Gi",
+    storage_class="fast",
+    capacity=None,
+    volume="",
+    phase="",
+    created=None,
+):
+    status = {"capacity": {"storage": capacity}} if capacity else {}
+    times = {"creationTimestamp": created} if created else {}
     return claim(
         {
-            "metadata": {"name": name, "uid": f"uid-{name}"},
+            "metadata": {"name": name, "uid": f"uid-{name}", **times},
             "spec": {
                 "resources": {"requests": {"storage": size}},
                 "storageClassName": storage_class,
                 "volumeName": volume,
             },
-            "status": {"capacity": {"storage": capacity}} if capacity else {},
+            "status": {**status, "phase": phase} if phase else status,
         }
     )
 
@@ -390,6 +404,63 @@ def test_a_user_who_confirms_the_ephemeral_journal_changes_no_pod():
         children(item, Defaults(image="agent:1"), NO_CONNECTION) for item in (before, after)
     )
     assert one == other
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def waiting_for_volumes(*claims, pods=("momentum-0", "momentum-1"), after_s=0.0, message=""):
+    return replace(
+        with_storage(FAST, claims=claims),
+        pods=[
+            pod(a_pod(name, ready=False, node="" if message else "node-1", message=message))
+            for name in pods
+        ],
+        now=NOON + timedelta(seconds=after_s),
+    )
+
+
+def pending(number, **changes):
+    values = {"phase": "Pending", "created": "2026-01-01T12:00:00Z", **changes}
+    return a_claim(f"state-momentum-{number}", **values)
+
+
+BOUND = a_claim(capacity="1Gi", volume="pvc-1", phase="Bound")
+
+
+@pytest.mark.parametrize(
+    ("observed", "reason", "check_s"),
+    [
+        (waiting_for_volumes(BOUND), "Ready", None),
+        (waiting_for_volumes(pending(0), pending(1)), "Provisioning", 60.0),
+        (waiting_for_volumes(BOUND, pending(1), after_s=20), "Provisioning", 40.0),
+        (waiting_for_volumes(BOUND, pending(1), after_s=60), "VolumePending", None),
+        (waiting_for_volumes(pending(0), pending(1), after_s=600), "VolumePending", None),
+        # Claims of identities that are gone, or that end, may wait without a limit.
+        (waiting_for_volumes(BOUND, pending(7), after_s=600), "Ready", None),
+        (waiting_for_volumes(pending(0), pods=(), after_s=600), "Ready", None),
+        # A claim without a status was created by a client a moment ago.
+        (waiting_for_volumes(a_claim(phase="")), "Ready", None),
+        (waiting_for_volumes(pending(0, created=None), after_s=600), "Provisioning", None),
+        (waiting_for_volumes(a_claim(volume="pvc-1", phase="Lost")), "VolumeLost", None),
+        (waiting_for_volumes(pending(1), a_claim(phase="Lost"), pods=()), "VolumeLost", None),
+        (replace(waiting_for_volumes(pending(0)), now=None), "Provisioning", None),
+    ],
+)
+def test_claims_without_a_volume_are_not_ready(observed, reason, check_s):
+    found = storage_ready(observed)
+    assert (found.status, found.reason) == ("True" if reason == "Ready" else "False", reason)
+    assert next_check_s(observed) == check_s
+
+
+def test_the_message_names_the_claims_their_class_and_the_command():
+    found = storage_ready(waiting_for_volumes(pending(0), pending(1), after_s=90))
+    assert found.message == (
+        "state-momentum-0, state-momentum-1 (storage class fast) have no volume, so their pods cannot start. To show "
+        "the cause: kubectl describe pvc state-momentum-0"
+    )
+    scheduling = waiting_for_volumes(pending(0), after_s=90, message="0/3 nodes are available")
+    assert "see the condition WorkloadAvailable" in storage_ready(scheduling).message
 
 
 def test_a_pod_that_waits_for_its_volume_refers_to_the_condition():

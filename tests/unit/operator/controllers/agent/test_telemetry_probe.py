@@ -193,14 +193,19 @@ async def test_a_pod_that_becomes_ready_later_is_new_whatever_the_status_reports
         ("", [{}, {"metrics": 1}], 60.0),
         ("", [{"metrics": 1}, {"metrics": 1}], 60.0),
         ("", [{}, None], 60.0),
-        ("", [None, None, None], 300.0),
+        ("", [None, None], 60.0),
+        ("", [None, None, None], 120.0),
+        ("", [None] * 6, 300.0),
+        ("", [None] * 50, 300.0),
+        ("", [{}, {"metrics": 1}, {"metrics": 2}], 60.0),
         ("", [{}, []], 300.0),
         # A mismatch is asked again soon, so that its condition clears by itself.
         ("", [{}, ["BTC-USD"]], 60.0),
         ("", [["BTC-USD"], ["BTC-USD"]], 60.0),
         ("", [["BTC-USD"], []], 300.0),
         ("Connected", [{}], 300.0),
-        ("TelemetryLost", [{}], 60.0),
+        ("TelemetryLost", [{}], 15.0),
+        ("TelemetryLost", [None], 60.0),
         ("TelemetryLost", [{}, {}], 300.0),
     ],
 )
@@ -214,6 +219,34 @@ async def test_pods_with_an_unconfirmed_finding_are_probed_sooner(
     assert await probe.probe(UID) == pause_s
     assert await probe.probe("another pod") is None
     probe.close()
+
+
+# After the node agent became ready
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "finding"),
+    [
+        # Drops until the node agent was ready do not count.
+        ([{"metrics": 1}, {"metrics": 9}], [{"metrics": 12}, {"metrics": 12}], None),
+        ([{"metrics": 1}, {"metrics": 9}], [{"metrics": 12}, {"metrics": 13}], Delivery.DROPPING),
+        ([{"metrics": 1}, {"metrics": 9}], [{"metrics": 12}], Delivery.UNVERIFIED),
+        ([{"metrics": 1}, {"metrics": 9}], [], Delivery.UNVERIFIED),
+        # The node agent has nothing to do with these findings.
+        ([None, None], [], Delivery.UNREACHABLE),
+        ([{}], [], None),
+        ([], [], Delivery.PENDING),
+    ],
+)
+async def test_a_pod_that_dropped_telemetry_is_verified_when_its_node_agent_is_ready(
+    probe, agents, before, after, finding
+):
+    await findings_after(probe, agents, *before)
+    probe.verify([UID, "another pod"])
+    agents.responses = list(after)
+    for _ in after:
+        await probe.probe(UID)
+    assert probe.findings([UID]) == ({} if finding is None else {UID: finding})
 
 
 # Mismatches of positions

@@ -96,6 +96,8 @@ class Surroundings:
     """Why the pods of that agent could not be read; empty if they could."""
     never_started: bool = False
     """True if no container of the agent has ever run."""
+    cluster: str = ""
+    """Name of this cluster; empty if it has none."""
     sees_all_namespaces: bool = True
     unwatched: str = ""
     """Why the objects of the namespace are outdated; empty if they are not."""
@@ -113,7 +115,7 @@ def gather(
     """Return the observed state; children of a deleted agent of the same name are left out."""
     metadata, nodes = resource["metadata"], surroundings.nodes
     key = NamespacedName(metadata["namespace"], metadata["name"])
-    agent, invalid = parsed(resource)
+    agent, invalid = in_cluster(*parsed(resource), surroundings.cluster)
     children = owned_children(cache, key, metadata["uid"])
     manifests = agent_pods(cache, key)
     pods = tuple(pod(item) for item in manifests)
@@ -141,6 +143,7 @@ def gather(
         pods=pods,
         datadog=nodes.facts,
         connection=best,
+        lost_nodes=_lost_nodes(manifests, nodes),
         coverage=_coverage(manifests, best, nodes),
         current_connection=current,
         current_coverage=_coverage(manifests, _kept(current, best), nodes),
@@ -171,6 +174,14 @@ def _kept(current: Connection | None, best: Connection) -> Connection:
     if current is None or not switches(current, best):
         return NO_CONNECTION
     return current
+
+
+def _lost_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> frozenset[str]:
+    """Return the nodes of the pods that are not ready."""
+    if not nodes.is_visible:
+        return frozenset()
+    found = (nodes.node(text(item.get("spec", {}).get("nodeName"))) for item in pods)
+    return frozenset(item.name for item in found if item is not None and not item.is_ready)
 
 
 def _coverage(pods: Iterable[dict[str, Any]], used: Connection, nodes: NodeView) -> Coverage:
@@ -254,6 +265,22 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     if len(content) > LARGEST_KEPT:
         return _validated(spec, *identity)
     return _parsed(content, *identity)
+
+
+def in_cluster(agent: Agent | None, invalid: str, cluster: str) -> tuple[Agent | None, str]:
+    """Return a parsed agent if it may run in this cluster, else None and the error.
+
+    An agent that is applied to two clusters would trade twice with one key. An operator that has no name refuses too,
+    because it cannot be the named one for certain.
+    """
+    wanted = None if agent is None else agent.spec.datadog.cluster
+    if wanted is None or wanted == cluster:
+        return agent, invalid
+    here = f"this cluster is {cluster}" if cluster else "the operator has no name of its cluster"
+    return None, (
+        f"spec.datadog.cluster: the agent may only run in cluster {wanted}, but {here}; delete the agent here, or "
+        f"correct the field or the chart value datadog.cluster"
+    )
 
 
 @functools.lru_cache(maxsize=PARSED_LIMIT)

@@ -70,7 +70,7 @@ class AgentPod:
     """Reason and exit code of the last failed run, such as "OOMKilled (exit code 137)"; empty if no run failed."""
     last_exit_at: datetime | None = None
     waiting: str = ""
-    """Reason why the container waits, as reported by the kubelet."""
+    """Reason of the kubelet why the container waits."""
     message: str = ""
     """Explanation of the kubelet or of the scheduler."""
     node: str = ""
@@ -104,8 +104,7 @@ class TradingObservation:
     reason: str = ""
     """Reason for the mode, from an annotation on the agent, or from the PurpleFleaHalt."""
     delivered_at: datetime | None = None
-    """Time at which this process first sent the mode to the pods, counted back from the time of the observation on a
-    monotonic clock; None if it has not."""
+    """Time at which this process first sent the mode to the pods, by a monotonic clock; None if it has not."""
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """Last response of each pod, by UID of the pod."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)
@@ -142,8 +141,7 @@ class ObservedState:
     halts: Sequence[Halt] = ()
     """The PurpleFleaHalts that select the agent, the strongest first."""
     held: Control | None = None
-    """Control file of the halts that selected the agent before, or that may select it, if it still applies; else
-    None."""
+    """Control file of halts that selected the agent before, or may select it, if it applies; else None."""
     unread_halts: str = ""
     """Why halts that may select the agent cannot be read, and the remedy; empty if all are read."""
     is_unconfirmed: bool = False
@@ -155,6 +153,8 @@ class ObservedState:
     datadog: DatadogFacts = NO_DATADOG
     connection: Connection = NO_CONNECTION
     """The best connection that is available; at the end of a pass, the connection that the pass used."""
+    lost_nodes: Collection[str] = ()
+    """The nodes of pods that do not respond or are not ready; empty if the operator cannot see nodes."""
     coverage: Coverage = ALL_COVERED
     """The nodes on which a node agent receives telemetry over `connection`, and the nodes without one."""
     current_connection: Connection | None = None

@@ -7,11 +7,12 @@ must be recreated around its running pods, and which claims to expand. The messa
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from purpleflea_operator.controllers.agent.decisions.quantity import is_less, same_quantity
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import Manifest, mapping, mappings, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text, timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,9 @@ class VolumeClaim:
     """Size of the volume; empty if there is no volume yet."""
     volume: str = ""
     """Name of the volume; empty if there is none yet."""
+    phase: str = ""
+    """Pending, Bound or Lost; empty if no controller has processed the claim yet."""
+    created: datetime | None = None
 
 
 def with_live_journals(
@@ -59,6 +63,16 @@ def lacks_class(item: VolumeClaim) -> bool:
     return not item.storage_class and not item.volume and not item.capacity
 
 
+def is_pending(item: VolumeClaim) -> bool:
+    """Return whether the claim has no volume yet."""
+    return item.phase == "Pending"
+
+
+def is_lost(item: VolumeClaim) -> bool:
+    """Return whether the volume of the claim was deleted."""
+    return item.phase == "Lost"
+
+
 def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
     """Return the claim that `manifest` describes."""
     spec = manifest.get("spec", {})
@@ -69,6 +83,8 @@ def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
         storage_class=spec.get("storageClassName", ""),
         capacity=str(manifest.get("status", {}).get("capacity", {}).get("storage", "")),
         volume=text(spec.get("volumeName")),
+        phase=text(mapping(manifest.get("status")).get("phase")),
+        created=timestamp(manifest["metadata"].get("creationTimestamp")),
     )
 
 

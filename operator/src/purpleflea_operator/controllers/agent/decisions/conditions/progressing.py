@@ -48,7 +48,7 @@ def progressing(observed: ObservedState) -> Finding:
     if is_complete(observed):
         return _complete(observed)
     problem = first_error(observed)
-    if problem is not None and problem[0] in TERMINAL:
+    if problem is not None and (problem[0] in TERMINAL or problem[0] is Reason.NODE_LOST):
         return finding(kind, problem[0], problem[1] + _consequence(observed))
     if is_overdue(observed):
         reason, text = problem or (Reason.DEADLINE_EXCEEDED, _first_unready(observed))

@@ -1,7 +1,9 @@
 """StorageReady: the volumes of the trade journals are as the spec requires. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.pod import Storage
 from purpleflea_operator.api.reasons import Reason
@@ -10,6 +12,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.finding import F
 from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
+from purpleflea_operator.manifests import volumes
 from purpleflea_operator.manifests.metadata import Agent
 
 RECREATE = (
@@ -58,6 +61,9 @@ def _problem(observed: ObservedState, storage: Storage) -> tuple[Reason, str] | 
             "storageclass.kubernetes.io/is-default-class=true. Or delete the agent and its claims, and create it with "
             "spec.storage.storageClassName, or with spec.storage.ephemeral: true and without a journal that lasts"
         )
+    unusable = _lost(observed) or _pending(observed)
+    if unusable is not None:
+        return unusable
     small = storage_decisions.claims_to_expand(observed.claims, storage.size)
     if observed.expansion_error and small:
         return Reason.EXPANSION_REFUSED, (
@@ -80,6 +86,52 @@ def _problem(observed: ObservedState, storage: Storage) -> tuple[Reason, str] | 
     if not expanding:
         return None
     return Reason.EXPANDING, f"{_names(expanding)} are being expanded to {storage.size}"
+
+
+def _lost(observed: ObservedState) -> tuple[Reason, str] | None:
+    lost = [item for item in observed.claims if storage_decisions.is_lost(item)]
+    if not lost:
+        return None
+    return Reason.VOLUME_LOST, (
+        f"the persistent volumes of {_names(lost)} were deleted, and the journals with them. Restore the volumes from "
+        f"a backup, {RECREATE}; compare its positions and orders on the exchange"
+    )
+
+
+def _pending(observed: ObservedState) -> tuple[Reason, str] | None:
+    """Return that claims of pods have no volume yet. Claims of identities that are gone may wait."""
+    pods = {f"{volumes.STATE}-{pod.name}": pod for pod in observed.pods if not pod.deleting}
+    pending = [
+        item for item in observed.claims if item.name in pods and storage_decisions.is_pending(item)
+    ]
+    if not pending:
+        return None
+    classes = join_limited(sorted({item.storage_class for item in pending}))
+    names = f"{_names(pending)} (storage class {classes})"
+    now = observed.now
+    if all(_pending_for(item, now) < timings.VOLUME_PENDING_AFTER for item in pending):
+        return Reason.PROVISIONING, f"the volumes of {names} are being provisioned"
+    first = min(pending, key=lambda item: item.name)
+    cause = pods[first.name].message if not pods[first.name].scheduled else ""
+    waits = " A claim can wait for its pod to be scheduled: see the condition WorkloadAvailable."
+    return Reason.VOLUME_PENDING, (
+        f"{names} have no volume, so their pods cannot start.{waits if cause else ''} To show the cause: "
+        f"kubectl describe pvc {first.name}"
+    )
+
+
+def _pending_for(item: VolumeClaim, now: datetime | None) -> timedelta:
+    return timedelta() if now is None or item.created is None else now - item.created
+
+
+def next_check_s(observed: ObservedState) -> float | None:
+    """Return the seconds until claims count as pending for long; None if no claim is being provisioned."""
+    now, finding_ = observed.now, storage_ready(observed)
+    if now is None or finding_.reason is not Reason.PROVISIONING:
+        return None
+    times = [item.created for item in observed.claims if item.created is not None]
+    waits = [(at + timings.VOLUME_PENDING_AFTER - now).total_seconds() for at in times]
+    return min((wait for wait in waits if wait > 0.0), default=None)
 
 
 def _names(claims: Sequence[VolumeClaim]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.decisions import instrumentation
 from purpleflea_operator.controllers.agent.decisions.conditions import remedies
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import (
     is_dropping,
@@ -28,7 +29,11 @@ from purpleflea_operator.datadog.detection.connection import (
     Refusal,
     receives_metrics,
 )
-from purpleflea_operator.datadog.detection.coverage import UncoveredNode, receiving_node_agents
+from purpleflea_operator.datadog.detection.coverage import (
+    NODE_NOT_READY,
+    UncoveredNode,
+    receiving_node_agents,
+)
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, Switch
 
 
@@ -239,8 +244,11 @@ def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None
     serving = (
         item for item in observed.datadog.node_agents if receives_metrics(item, observed.connection)
     )
-    command = remedies.allow_on_node(next(serving, node_agent), _decisive_reason(missing))
+    decisive = _decisive(missing)
+    command = remedies.allow_on_node(next(serving, node_agent), decisive.reason)
     step = "list its pods" if " get pods " in command else "run it there"
+    if decisive.reason == NODE_NOT_READY:
+        step, command = "show why", f"kubectl describe node {decisive.node}"
     message = (
         f"{connected}/{len(observed.pods)} agents are connected; no node agent serves {where}{waits}. "
         f"To {step}: {command}"
@@ -248,10 +256,10 @@ def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None
     return _telemetry(Reason.NODES_UNCOVERED, message)
 
 
-def _decisive_reason(missing: Sequence[UncoveredNode]) -> str:
-    """Return the first reason that a command can fix, else the first reason."""
-    fixable = [item.reason for item in missing if item.reason.startswith(remedies.FIXABLE)]
-    return (fixable or [item.reason for item in missing])[0]
+def _decisive(missing: Sequence[UncoveredNode]) -> UncoveredNode:
+    """Return the first node whose reason a command can fix, else the first node."""
+    fixable = [item for item in missing if item.reason.startswith(remedies.FIXABLE)]
+    return (fixable or missing)[0]
 
 
 def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
@@ -269,12 +277,26 @@ def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | No
     return _telemetry(Reason.NOT_VISIBLE, message)
 
 
+def _not_collected(observed: ObservedState, _: NodeAgent) -> Finding | None:
+    """Report that logs and checks are not collected, because Datadog does not use the DatadogInstrumentation."""
+    problem = instrumentation.problem(observed)
+    if not problem:
+        return None
+    message = (
+        f"the logs and checks of the DatadogInstrumentation are not collected: {problem}. Enable the kind in the "
+        "Cluster Agent (DD_INSTRUMENTATION_CRD_CONTROLLER_ENABLED, Agent 7.82), or use annotations again (chart value "
+        "datadog.instrumentation=false)"
+    )
+    return _telemetry(Reason.NOT_COLLECTED, message)
+
+
 _CHECKS: tuple[Callable[[ObservedState, NodeAgent], Finding | None], ...] = (
     _refused,
     _uncovered,
     signal_off,
     not_injected,
     losing_telemetry,
+    _not_collected,
     _not_visible,
     waiting,
 )

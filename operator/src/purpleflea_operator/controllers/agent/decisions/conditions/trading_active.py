@@ -5,13 +5,19 @@ mode, True needs acknowledgements, too. An agent that started in mode Active nee
 when it can trade. If an acknowledgement is missing, the condition is Unknown, because the agent may still trade.
 """
 
+from collections.abc import Sequence
+
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.conditions.lost_nodes import (
+    pods_on_lost_nodes,
+    where,
+)
+from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 
 _UNACKNOWLEDGED = {
     Mode.ACTIVE: Reason.RESUMING,
@@ -38,7 +44,9 @@ def trading_active(observed: ObservedState) -> Finding:
     count = f"{len(pods) - len(missing)}/{total} agents have acknowledged it"
     if missing or unseen:
         names = join_limited(sorted({*(pod.name for pod in missing), *unseen}))
-        message = f"{_request(observed)}; {count}, waiting for {names}"
+        message = (
+            f"{_request(observed)}; {count}, waiting for {names}{_unreachable(observed, missing)}"
+        )
         return finding(kind, _UNACKNOWLEDGED[mode], message)
     if mode is Mode.ACTIVE:
         return finding(kind, Reason.ACTIVE, f"{_request(observed)}; the agents may trade")
@@ -51,6 +59,15 @@ def trading_active(observed: ObservedState) -> Finding:
         return finding(kind, Reason.STOPPED_INCOMPLETE, message)
     proof = f"{count} and are drained" if pods else "no agent is running"
     return finding(kind, _ACKNOWLEDGED[mode], f"{_request(observed)}; {proof}")
+
+
+def _unreachable(observed: ObservedState, missing: Sequence[AgentPod]) -> str:
+    """Return the pods that cannot acknowledge, because their nodes are not ready; empty if there are none."""
+    names = {pod.name for pod in missing}
+    pods = [pod for pod in pods_on_lost_nodes(observed) if pod.name in names]
+    if not pods:
+        return ""
+    return f"; {where(pods)} cannot be reached and may still trade, see the condition WorkloadAvailable"
 
 
 def _request(observed: ObservedState) -> str:

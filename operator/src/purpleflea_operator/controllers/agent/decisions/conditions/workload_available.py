@@ -7,7 +7,9 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions import unschedulable
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.lost_nodes import lost_node_problem
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 
 
@@ -61,7 +63,10 @@ def progress(observed: ObservedState) -> tuple[int, bool]:
 
 
 def first_error(observed: ObservedState) -> tuple[Reason, str] | None:
-    """Return reason, explanation and remedy of the first pod that does not start."""
+    """Return reason, explanation and remedy of the first problem: a lost node, else a pod that does not start."""
+    lost = lost_node_problem(observed)
+    if lost:
+        return Reason.NODE_LOST, lost
     for pod in sorted(observed.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:
             continue
@@ -118,14 +123,8 @@ def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | Non
     if not pod.scheduled:
         if not pod.message:
             return None
-        is_storage = "persistentvolumeclaim" in pod.message.lower()
-        remedy = (
-            "see the condition StorageReady, and check spec.storage"
-            if is_storage
-            else "check spec.pod"
-        )
-        text = f"{pod.name} cannot be scheduled: {pod.message}; {remedy}"
-        return Reason.UNSCHEDULABLE, text
+        remedy = unschedulable.remedy(pod.name, pod.message)
+        return Reason.UNSCHEDULABLE, f"{pod.name} cannot be scheduled: {pod.message}; {remedy}"
     if _crashes(pod, now):
         # The message of the kubelet is not used, because its back-off and the UID of the pod change with every restart.
         ended = f": its last run ended with {pod.last_exit}" if pod.last_exit else ""

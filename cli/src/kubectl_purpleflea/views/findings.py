@@ -1,0 +1,26 @@
+"""The findings of `doctor` as text. Pure."""
+
+from collections.abc import Sequence
+
+from kubectl_purpleflea.decisions.findings import Finding, Severity
+from kubectl_purpleflea.views.text import Line, Style, line, styled
+
+_MARKS: dict[Severity, tuple[str, Style]] = {
+    Severity.ERROR: ("✗ error  ", "red"),
+    Severity.WARNING: ("! warning", "yellow"),
+    Severity.NOTE: ("- note   ", "dim"),
+    Severity.OK: ("✓ ok     ", "green"),
+}
+
+
+def finding_lines(found: Sequence[Finding]) -> list[Line]:
+    """Return the lines of findings, each with its fix below it."""
+    lines: list[Line] = []
+    for item in found:
+        mark, style = _MARKS[item.severity]
+        lines.append(line(styled(mark, style), f" {item.check}: {item.text}"))
+        if item.fix:
+            lines.append(line("            fix: ", styled(item.fix, "bold")))
+    errors = sum(item.severity is Severity.ERROR for item in found)
+    warnings = sum(item.severity is Severity.WARNING for item in found)
+    return [*lines, line(f"{errors} errors, {warnings} warnings")]

@@ -1,0 +1,31 @@
+"""The story of an agent as text, with the remedy last. Pure."""
+
+from collections.abc import Sequence
+
+from kubectl_purpleflea.decisions.story import Story
+from kubectl_purpleflea.views.text import Line, line, styled
+
+
+def story_lines(story: Story) -> list[Line]:
+    """Return the lines of a story."""
+    found = [line(styled(story.headline, "green" if story.is_healthy else "red"))]
+    found += [
+        line("  ", styled(f"{item.condition}/{item.reason}", "bold"), f": {item.message}")
+        for item in story.problems
+    ]
+    found += _section(
+        "pods:", [f"{pod.name} {pod.state} {pod.message}".rstrip() for pod in story.pods]
+    )
+    found += _section("nodes:", story.nodes)
+    found += _section("warnings:", story.events)
+    found += _section("last errors in the logs:", story.logs)
+    if story.remedies:
+        found.append(line(styled("what to do:", "bold")))
+        found += [
+            line(f"  {number}. {item}") for number, item in enumerate(story.remedies, start=1)
+        ]
+    return found
+
+
+def _section(title: str, entries: Sequence[str]) -> list[Line]:
+    return [line(title), *(line(f"  {entry}") for entry in entries)] if entries else []
