@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from purpleflea_operator.controllers.agent.informer import WATCHED
+from purpleflea_operator.controllers.agent.watched_kinds import WATCHED
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from support.builders import a_datadog_daemon_set, an_agent
 

@@ -1,4 +1,4 @@
-from purpleflea_operator.controllers.agent.informer import WATCHED
+from purpleflea_operator.controllers.agent.watched_kinds import WATCHED
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for

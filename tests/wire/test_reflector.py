@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.informer import SELECTOR
+from purpleflea_operator.controllers.agent.watched_kinds import SELECTOR
 from purpleflea_operator.kube import listing, reflector
 from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
 from purpleflea_operator.kube.resources import CONFIG_MAP

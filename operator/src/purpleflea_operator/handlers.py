@@ -17,7 +17,7 @@ import kopf
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.informer import selector_of
+from purpleflea_operator.controllers.agent.watched_kinds import selector_of
 from purpleflea_operator.kube.listing import PAGE_SIZE, Listing
 from purpleflea_operator.kube.reflector import Target
 from purpleflea_operator.kube.resources import ResourceKind

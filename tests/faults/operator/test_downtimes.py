@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self, monkeypatch):
         self.fleet, self.noted = None, set()
-        init, note = CachedFleet.__init__, AbsenceWatch._note
+        init, note = CachedFleet.__init__, AbsenceWatch.note
 
         def record_init(fleet, *args):
             init(fleet, *args)
@@ -34,7 +34,7 @@ class Recorder:
             self.noted |= services
 
         monkeypatch.setattr(CachedFleet, "__init__", record_init)
-        monkeypatch.setattr(AbsenceWatch, "_note", record_note)
+        monkeypatch.setattr(AbsenceWatch, "note", record_note)
 
     def view(self, clock):
         return self.fleet.absences(**TAGS, now=clock.wall())

@@ -30,3 +30,9 @@ def test_a_running_agent_does_not_take_the_identity_of_pods_that_have_not_ended(
     found, env = identities.taken_while_running(name)
     assert found.overlaps == []
     assert env == ("production" if identities.TAKES[name][1] else "staging")
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["ran", "waited"])
+@pytest.mark.parametrize("gap", identities.GAPS)
+def test_an_agent_that_ran_unseen_keeps_its_identity(gap, runs):
+    assert identities.ran_unseen(gap, runs=runs) is not runs

@@ -389,6 +389,7 @@ BASIC = {
             halt_s=30,
             replicas=2,
             without=RESTARTING,
+            accepts=ENDED,
         ),
         Hazard(
             name="leader-change",

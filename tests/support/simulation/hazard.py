@@ -62,7 +62,8 @@ HALTS = (
 )
 ENDED = {"PurpleFleaHalt-stop": ("status.firstAcknowledgedAt", "status.lastAcknowledgedAt")}
 """Agents that cannot receive a Stop end after their grace period, so they acknowledge nothing. An operator that is
-killed loses the acknowledgements that it has not reported, and ended agents do not repeat them."""
+killed, or that loses its lease, loses the acknowledgements that it has not reported, and ended agents do not repeat
+them."""
 TEMPLATES = ("update", "scale-up", "scale-down", "stop", "storage", "connection", "upgrade")
 """Operations that change a StatefulSet."""
 

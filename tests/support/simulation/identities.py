@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from purpleflea_operator import timings
 from support.apiserver.faults import Fault
 from support.apiserver.kinds import Kind
 from support.apiserver.requests import Where
@@ -273,6 +274,66 @@ async def _run_take(clock: clocks.Clock, act: Act, is_free: bool) -> tuple[Move,
         await asyncio.sleep(400)
         assert not world.errors
         return found, _pod(world, OTHER)["metadata"]["labels"]["tags.datadoghq.com/env"]
+
+
+async def _stop_operator(world: World) -> None:
+    leader = world.leader
+    assert leader is not None
+    await leader.terminate(restart=False)
+
+
+async def _start_operator(world: World) -> None:
+    world.deploy(1)
+
+
+async def _lose_watches(world: World) -> None:
+    world.server.stall_watches("pods", also_new=True)
+    world.server.stall_watches("statefulsets", also_new=True)
+
+
+async def _list_again(world: World) -> None:
+    world.server.stop_stalling_new_watches()
+    world.server.compact()
+    world.server.drop_watches()
+
+
+GAPS: dict[str, tuple[Act, Act]] = {
+    "no operator runs": (_stop_operator, _start_operator),
+    "the watches are silent": (_lose_watches, _list_again),
+}
+
+
+def ran_unseen(name: str, *, runs: bool) -> bool:
+    """Let an agent run, or only wait for its image, during a gap. Return whether another one gets its identity."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run_unseen(clock, *GAPS[name], runs=runs))
+
+
+async def _run_unseen(clock: clocks.Clock, begin: Act, end: Act, *, runs: bool) -> bool:
+    async with a_world(clock, 1) as world:
+        server = world.server
+        server.put(a_datadog_daemon_set(host_ports=True))
+        world.deploy(1)
+        await asyncio.sleep(60)
+        server.statefulsets.start_s = 60.0 if runs else 1e6
+        server.put(an_agent(uid="uid-agent", replicas=1))
+        await asyncio.sleep(30)
+        agent = server.get(KIND, NS, NAME)
+        assert agent is not None
+        assert agent["status"]["neverStarted"]
+        await begin(world)
+        await asyncio.sleep(50)
+        server.statefulsets.start_s = 1e6
+        if runs:
+            assert _pod(world, NS)["status"]["containerStatuses"][0]["state"].get("running")
+            server.delete("Pod", NS, f"{NAME}-0")
+            await asyncio.sleep(5)
+        await end(world)
+        await asyncio.sleep(30)
+        _create_other(world)
+        await asyncio.sleep(timings.IDENTITY_HOLD_S + 300)
+        assert not world.errors
+        return server.get("Pod", OTHER, f"{NAME}-0") is not None
 
 
 def moved_with_hidden_pods() -> Move:

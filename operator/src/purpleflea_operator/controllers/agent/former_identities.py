@@ -36,7 +36,7 @@ class FormerIdentities:
 
     def add(self, identity: IdentityKey, namespace: str) -> None:
         """Record that pods of a namespace may have an identity that no agent there claims."""
-        self._records.setdefault(identity, {})[namespace] = _Record()
+        self._records.setdefault(identity, {}).setdefault(namespace, _Record())
         self._newest[identity, namespace] = None
         self._newest.move_to_end((identity, namespace))
         if len(self._newest) > LIMIT:

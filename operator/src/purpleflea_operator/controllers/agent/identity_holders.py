@@ -1,7 +1,6 @@
 """The agent that holds the identities of another one: a resource, or pods that have not ended yet."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions import gather
@@ -15,6 +14,7 @@ from purpleflea_operator.controllers.agent.decisions.duplicate_identities import
     may_run,
 )
 from purpleflea_operator.controllers.agent.former_identities import FormerIdentities
+from purpleflea_operator.controllers.agent.run_history import RunHistory
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.parsing import Manifest, mapping
@@ -28,6 +28,7 @@ class IdentityHolders:
         self.claims = IdentityIndex(self._state, clock)
         self.claims.on_release = lambda identity, claim: self.former.add(identity, claim.namespace)
         self.former = FormerIdentities(clock)
+        self.history = RunHistory(cache)
         self._waiting: dict[NamespacedName, dict[NamespacedName, None]] = {}
         """The agents that wait for the end of the pods of another one."""
 
@@ -91,7 +92,7 @@ class IdentityHolders:
     def _ending(self, identity: IdentityKey, namespace: str) -> IdentityClaim | None:
         """Return a claim if pods of a namespace have an identity, or can still be created with it."""
         key = NamespacedName(namespace, identity[0])
-        pods, workloads = gather.agent_pods(self._cache, key), self._workloads(key)
+        pods, workloads = gather.agent_pods(self._cache, key), gather.workloads(self._cache, key)
         if not pods and not workloads:
             return None
         is_rival = self.claims.is_claimed(identity, namespace)
@@ -134,12 +135,8 @@ class IdentityHolders:
         """
         resource = self._cache.agent(key)
         if resource is not None and _allows_duplicates(resource):
-            return not gather.never_started(resource, pods, workloads)
+            return not self.history.never_started(resource)
         return any(map(_may_have_pods, workloads)) or not all(map(_cannot_start, pods))
-
-    def _workloads(self, key: NamespacedName) -> list[dict[str, Any]]:
-        found = self._cache.owned(resources.STATEFUL_SET, key)
-        return [item for item in found if gather.is_of_agent(item)]
 
     def _is_running(self, claim: IdentityClaim, identity: IdentityKey) -> bool:
         """Return whether the StatefulSet of an agent already requests pods with this identity."""
@@ -159,8 +156,7 @@ class IdentityHolders:
         if resource is None or resource["metadata"]["uid"] != claim.uid:
             # The event of the current resource is still being processed.
             return ClaimState.RUNNING if is_running else ClaimState.STARTABLE
-        pods = gather.agent_pods(self._cache, key)
-        if not gather.never_started(resource, pods, self._workloads(key)):
+        if not self.history.never_started(resource):
             return ClaimState.RUNNING if is_running else ClaimState.RAN
         cannot_start = (
             "deletionTimestamp" in resource["metadata"]

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
@@ -32,6 +31,12 @@ from purpleflea_operator.controllers.agent.node_inventory import (
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.restart_turn import env_of_pods
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.agent.watched_kinds import (
+    HIDDEN_IF_REFUSED,
+    WATCHED,
+    WORKLOADS,
+    belongs_to_inventory,
+)
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE, Listing
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
@@ -45,22 +50,6 @@ from purpleflea_operator.runtime.sweep import Sweep
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-SELECTOR = f"{kubernetes.LABEL_MANAGED_BY}={kubernetes.MANAGED_BY}"
-WATCHED = (
-    resources.AGENT,
-    *resources.CHILDREN,
-    resources.POD,
-    resources.CLAIM,
-    resources.DAEMON_SET,
-    *KINDS,
-)
-WORKLOADS = (resources.STATEFUL_SET, resources.POD)
-"""Kinds whose objects have the identities of agents."""
-HIDDEN_IF_REFUSED = (resources.DAEMON_SET, resources.NODE, resources.POD)
-"""Kinds whose objects count as unknown if the API server refuses them for long. The connection of no agent changes."""
-# One watch for the pods of agents and of node agents, because a selector cannot combine two labels with "or".
-POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
 
 def _ignore(*_: object) -> None:
@@ -199,6 +188,8 @@ class Informer:
     def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
         """Remove the objects that a complete list does not contain."""
         self._listed.add(kind)
+        if kind is resources.POD:
+            self.identities.history.on_pods_listed(listing.namespace)
         for uid in self._cache.missing_in(
             kind, listing.uids, version=listing.version, namespace=listing.namespace
         ):
@@ -251,9 +242,10 @@ class Informer:
             return
         manifest = shaped(kind, manifest)
         check_identity(manifest)
-        if _belongs_to_inventory(kind, manifest):
+        if belongs_to_inventory(kind, manifest):
             self._queue_affected(self._nodes.upsert(kind, manifest))
             return
+        self.identities.history.on_event(kind, event_type, manifest)
         if self._cache.is_outdated(manifest):
             return
         # Objects that the cache already has are included, because the operator's own writes arrive only as events.
@@ -279,6 +271,9 @@ class Informer:
             with self._containment.of(kind, manifest):
                 self._queue_affected(self._nodes.delete(kind, uid, version=version))
         self._delete(kind, uid, version)
+        with self._containment.of(kind, manifest):
+            # The last state of a pod can be the only one that shows that it ran.
+            self.identities.history.on_event(kind, "DELETED", shaped(kind, manifest))
 
     async def run(self) -> None:
         """Run the discovery of Datadog and the telemetry probe, until canceled."""
@@ -376,6 +371,7 @@ class Informer:
         self._delete(resources.POD, uid, 0)
 
     def _forget_agent(self, key: NamespacedName | None, uid: str) -> None:
+        self.identities.history.forget(key, uid)
         self._delete_from_indexes(resources.AGENT, uid)
         if key is not None:
             self._restarts.forget(key)
@@ -390,17 +386,3 @@ class Informer:
             if kind in WORKLOADS:
                 for waiting in self.identities.pop_waiting(key):
                     self._queue.add(waiting)
-
-
-def selector_of(kind: ResourceKind) -> str:
-    """Return the label selector of the watch of a kind; empty if all objects are watched."""
-    if kind is resources.POD:
-        return POD_SELECTOR
-    return SELECTOR if kind.labelled else ""
-
-
-def _belongs_to_inventory(kind: ResourceKind, manifest: Manifest) -> bool:
-    """Return whether an object belongs to the node inventory, and not to an agent."""
-    labels = mapping(manifest["metadata"].get("labels"))
-    is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
-    return kind in KINDS or (kind is resources.POD and not is_ours)

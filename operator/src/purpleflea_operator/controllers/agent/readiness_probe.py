@@ -4,15 +4,14 @@ Only a pod that is started and not ready is asked, after it had time to become r
 that is ready costs nothing. The result is kept in memory; decisions about it are in `conditions.workload_available`.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod
+from purpleflea_operator.controllers.agent.probe_workers import ProbeWorkers
 from purpleflea_operator.kube.object_cache import NamespacedName
-from purpleflea_operator.runtime.workqueue import WorkQueue
 
 WORKERS = 8
 """Concurrent requests. If 1,000 agents are unready and silent, each is asked about every five minutes."""
@@ -40,7 +39,7 @@ class ReadinessProbe:
         self._on_change = on_change
         self._jitter = jitter
         self._pods: dict[str, _UnreadyPod] = {}
-        self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
+        self._workers = ProbeWorkers(self.probe, count=WORKERS, name="readiness", jitter=jitter)
 
     def reasons(self, uids: Iterable[str]) -> Mapping[str, str]:
         """Return the reasons of the pods that were asked, by UID; empty if an agent gives none."""
@@ -53,7 +52,7 @@ class ReadinessProbe:
             self.delete(item.uid)
         elif item.uid not in self._pods:
             self._pods[item.uid] = _UnreadyPod(key=key, address=item.address)
-            self._due.add_after(item.uid, timings.READINESS_FIRST_S)
+            self._workers.add_after(item.uid, timings.READINESS_FIRST_S)
 
     def delete(self, uid: str) -> None:
         """Remove a pod."""
@@ -61,24 +60,11 @@ class ReadinessProbe:
 
     async def run(self) -> None:
         """Ask until canceled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(WORKERS):
-                    group.create_task(self._work(), name=f"readiness-{number}")
-        finally:
-            self.close()
+        await self._workers.run()
 
     def close(self) -> None:
         """Cancel all pending requests."""
-        self._due.close()
-
-    async def _work(self) -> None:
-        while True:
-            uid = await self._due.get()
-            try:
-                await self.probe(uid)
-            finally:
-                self._due.done(uid)
+        self._workers.close()
 
     async def probe(self, uid: str) -> float | None:
         """Ask one pod; return the seconds until it is asked again, None if it is gone or ready."""
@@ -95,5 +81,5 @@ class ReadinessProbe:
         if reason != before and (reason or before):
             self._on_change(unready.key)
         pause_s = timings.READINESS_INTERVAL_S * (0.75 + self._jitter() / 2)
-        self._due.add_after(uid, pause_s)
+        self._workers.add_after(uid, pause_s)
         return pause_s

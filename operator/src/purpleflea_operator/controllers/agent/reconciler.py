@@ -92,6 +92,8 @@ class Dependencies:
     """Returns the other agent that holds the identities of an agent, by UID of the resource."""
     confirm_identity: Callable[[NamespacedName], Awaitable[None]]
     """Reads the pods that may have the identities of an agent, if the cache can miss some."""
+    never_started: Callable[[Manifest], bool]
+    """Returns whether no container of an agent has ever run."""
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
@@ -244,6 +246,7 @@ class Reconciler:
             conflict_ends_in_s=None if holder is None else holder.loses_in_s,
             cluster=self._cluster_name,
             conflict_error="" if holder is None else holder.error,
+            never_started=deps.never_started(resource),
             sees_all_namespaces=deps.sees_all_namespaces,
             unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
             halts=deps.halts,

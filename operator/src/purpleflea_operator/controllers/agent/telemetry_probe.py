@@ -26,10 +26,10 @@ from purpleflea_operator.controllers.agent.decisions.conditions.delivery import 
 )
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
+from purpleflea_operator.controllers.agent.probe_workers import ProbeWorkers
 from purpleflea_operator.controllers.agent.readiness_probe import ReadinessProbe
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.parsing import Manifest
-from purpleflea_operator.runtime.workqueue import WorkQueue
 
 WORKERS = 32
 """Concurrent probes. An agent that does not respond takes seconds, and 10,000 of them must not delay new agents."""
@@ -64,7 +64,7 @@ class TelemetryProbe:
         self._jitter = jitter
         self._pods: dict[str, _ProbedPod] = {}
         self._reported: dict[NamespacedName, str] = {}
-        self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
+        self._workers = ProbeWorkers(self.probe, count=WORKERS, name="probe", jitter=jitter)
         self._readiness = ReadinessProbe(agents, on_change, jitter=jitter)
 
     def not_ready(self, uids: Iterable[str]) -> Mapping[str, str]:
@@ -98,7 +98,7 @@ class TelemetryProbe:
             finding = _restored(self._reported.get(key))
             self._pods[item.uid] = _ProbedPod(key=key, address=item.address, finding=finding)
             delay_s = 0.0 if finding else timings.PROBE_SECOND_S * self._jitter()
-            self._due.add_after(item.uid, delay_s)
+            self._workers.add_after(item.uid, delay_s)
 
     def verify(self, uids: Iterable[str]) -> None:
         """Probe pods that drop telemetry again, because their node agent became ready. Earlier drops do not count."""
@@ -111,7 +111,7 @@ class TelemetryProbe:
                     finding=Delivery.UNVERIFIED,
                     mismatches=probed.mismatches,
                 )
-                self._due.add(uid)
+                self._workers.add(uid)
 
     def delete(self, uid: str) -> None:
         """Remove a pod."""
@@ -122,26 +122,14 @@ class TelemetryProbe:
         """Probe until canceled."""
         # Pods that become ready from now on are new, so the restored findings do not apply to them.
         self._reported.clear()
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(WORKERS):
-                    group.create_task(self._work(), name=f"probe-{number}")
-                group.create_task(self._readiness.run(), name="readiness")
-        finally:
-            self.close()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._workers.run(), name="probes")
+            group.create_task(self._readiness.run(), name="readiness")
 
     def close(self) -> None:
         """Cancel all pending probes."""
-        self._due.close()
+        self._workers.close()
         self._readiness.close()
-
-    async def _work(self) -> None:
-        while True:
-            uid = await self._due.get()
-            try:
-                await self.probe(uid)
-            finally:
-                self._due.done(uid)
 
     async def probe(self, uid: str) -> float | None:
         """Probe one pod; returns the seconds until its next probe, None if the pod is gone."""
@@ -161,7 +149,7 @@ class TelemetryProbe:
             self._on_change(probed.key)
         # Jittered, so that agents that started together are not probed together.
         pause_s = _pause_s(probed, before) * (0.75 + self._jitter() / 2)
-        self._due.add_after(uid, pause_s)
+        self._workers.add_after(uid, pause_s)
         return pause_s
 
 

@@ -504,8 +504,10 @@ class Rivals:
         self.version += 1
         manifest["metadata"]["resourceVersion"] = str(self.version)
         self.cache.put(manifest)
-        if manifest["kind"] == "PurpleFleaAgent":
+        kind = resources.kind_of(manifest)
+        if kind is resources.AGENT:
             self.holders.claims.upsert(manifest)
+        self.holders.history.on_event(kind, "ADDED", manifest)
 
     def blocks(self):
         found = self.holders.holder_other_than("uid-owner")

@@ -157,6 +157,9 @@ async def test_a_read_that_fails_is_repeated_with_backoff_and_nothing_starts(err
         found = start.holders.holder_other_than("uid-b")
         waits.append(found.loses_in_s)
         assert found.error == "x"
+        # An event of the namespace does not end the backoff.
+        start.holders.former.add(IDENTITY, "a")
+        assert start.holders.holder_other_than("uid-b").loses_in_s == waits[-1]
         start.now += found.loses_in_s
     assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
     assert len(start.cluster.requests) == 6

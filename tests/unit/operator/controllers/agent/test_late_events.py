@@ -3,10 +3,11 @@
 import pytest
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.controllers.agent.informer import WATCHED, EventTargets, Informer
+from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.agent.watched_kinds import WATCHED
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.kube import resources

@@ -10,7 +10,7 @@ from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from support.builders import a_pod
-from support.observed_states import agent_value, observed_state
+from support.observed_states import a_stateful_set, agent_value, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RECENT = "2026-01-01T11:59:00Z"
@@ -373,3 +373,46 @@ def test_a_restart_lasts_as_long_as_an_old_pod_whatever_the_status_counts(state,
         counts = {"updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
         live["status"] |= counts
     assert rollout.has_restarting_pods(state) is restarts
+
+
+CONFIG_MAP = {"kind": "ConfigMap", "metadata": {"name": "momentum"}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        pytest.param({"unread_halts": "not listed yet"}, 3, id="halts cannot be read"),
+        pytest.param({"conflicting_agent": "other/momentum"}, 3, id="its identities are held"),
+        pytest.param({}, 5, id="nothing holds it back"),
+    ],
+)
+@pytest.mark.parametrize("pods", [0, 1, 3])
+def test_a_statefulset_that_is_recreated_keeps_the_pods_that_the_cache_lacks(
+    reason, expected, pods
+):
+    observed = observed_state(
+        spec={"replicas": 5},
+        children=[CONFIG_MAP],
+        pods=[a_pod(f"momentum-{number}") for number in range(pods)],
+        recreated=a_stateful_set(3),
+        **reason,
+    )
+    assert rollout.effective_replicas(observed, observed.agent) == expected
+
+
+@pytest.mark.parametrize(
+    ("children", "pods", "expected"),
+    [
+        pytest.param([], [], 5, id="a new agent, which starts halted"),
+        pytest.param([CONFIG_MAP], [], 0, id="no pod was ever requested"),
+        pytest.param([CONFIG_MAP], ["momentum-1"], 2, id="pods of a StatefulSet that is gone"),
+        pytest.param([], ["momentum-0"], 1, id="pods without any child"),
+        pytest.param([a_stateful_set(2)], [], 2, id="pods that are not watched"),
+    ],
+)
+def test_an_agent_does_not_grow_while_halts_cannot_be_read(children, pods, expected):
+    found = [a_pod(name) for name in pods]
+    observed = observed_state(
+        spec={"replicas": 5}, children=children, pods=found, unread_halts="not listed yet"
+    )
+    assert rollout.effective_replicas(observed, observed.agent) == expected

@@ -23,7 +23,6 @@ from purpleflea_operator.controllers.agent.decisions import connection_choice, p
 from purpleflea_operator.controllers.agent.decisions.effective_mode import with_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
-    has_run,
     pod,
     stateful_set_of,
 )
@@ -95,6 +94,8 @@ class Surroundings:
     """Seconds until the conflict is evaluated again without an event; None if only an event ends it."""
     conflict_error: str = ""
     """Why the pods of that agent could not be read; empty if they could."""
+    never_started: bool = False
+    """True if no container of the agent has ever run."""
     cluster: str = ""
     """Name of this cluster; empty if it has none."""
     sees_all_namespaces: bool = True
@@ -162,7 +163,7 @@ def gather(
         conflict_is_ending=surroundings.conflict_is_ending,
         conflict_ends_in_s=surroundings.conflict_ends_in_s,
         conflict_error=surroundings.conflict_error,
-        never_started=never_started(resource, manifests, filter(None, [stateful_set_of(children)])),
+        never_started=surroundings.never_started,
         recreated_at=remembered.recreated_at,
     )
     return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
@@ -314,21 +315,9 @@ def _validated(
     return (None, refused) if refused else (agent, "")
 
 
-def never_started(
-    resource: Manifest, pods: Iterable[Manifest], workloads: Iterable[Manifest]
-) -> bool:
-    """Return whether no container of an agent has ever run.
-
-    The status records it for agents that did not start before their first status. An agent without the record, such as
-    one of an earlier version of the operator, counts as one that ran. The watch of the pods can be behind, so ready
-    pods of a StatefulSet count, too.
-    """
-    known = mapping(resource.get("status"))
-    is_recorded = known.get("neverStarted") is True or "observedGeneration" not in known
-    has_ready = any(
-        mapping(item.get("status")).get("readyReplicas") for item in (resource, *workloads)
-    )
-    return is_recorded and not has_ready and not any(has_run(item) for item in pods)
+def workloads(cache: ObjectCache, key: NamespacedName) -> list[dict[str, Any]]:
+    """Return the StatefulSets of an agent, also that of a predecessor with its name."""
+    return [item for item in cache.owned(resources.STATEFUL_SET, key) if is_of_agent(item)]
 
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:

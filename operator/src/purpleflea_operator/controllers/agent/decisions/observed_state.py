@@ -141,8 +141,7 @@ class ObservedState:
     halts: Sequence[Halt] = ()
     """The PurpleFleaHalts that select the agent, the strongest first."""
     held: Control | None = None
-    """Control file of the halts that selected the agent before, or that may select it, if it still applies; else
-    None."""
+    """Control file of halts that selected the agent before, or may select it, if it applies; else None."""
     unread_halts: str = ""
     """Why halts that may select the agent cannot be read, and the remedy; empty if all are read."""
     is_unconfirmed: bool = False

@@ -234,8 +234,11 @@ def growth_limit(observed: ObservedState) -> int | None:
 
 
 def live_replicas(observed: ObservedState) -> int:
-    """Return the number of pods that the StatefulSet requests, or the highest ordinal + 1 while it is recreated."""
-    stateful_set = observed.stateful_set
+    """Return the number of pods that the StatefulSet requests, also while it is recreated.
+
+    The cached pods count only if this process did not delete the StatefulSet itself, because a watch can be behind.
+    """
+    stateful_set = observed.stateful_set or observed.recreated
     if stateful_set is not None:
         return int(stateful_set["spec"].get("replicas", 1))
     return max((ordinal(pod) + 1 for pod in observed.pods if not pod.deleting), default=0)
