@@ -42,6 +42,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "cli/src/kubectl_purpleflea/application.py": (rf'version_option\("{VERSION}"',),
     "agent_check/purpleflea_agent.py": PYTHON,
     "agent_check/README.md": (rf"^\| Version \| {VERSION} \|",),
+    "charts/paper-exchange/README.md": (rf"paper-exchange-{VERSION}\.tgz",),
     "README.md": (
         rf"purpleflea-\$\{{image%:\*\}}:{VERSION}",
         rf"(?:purpleflea-operator|paper-exchange)-{VERSION}\.tgz",

@@ -43,7 +43,6 @@ KUBECTL = {
     *("events", "exec", "explain", "get", "kustomize", "label", "logs", "patch", "port-forward", "rollout", "scale"),
     *("top", "uncordon", "version", "wait", "purpleflea", "cp", "run", "edit", "diff", "cordon", "options", "taint"),
 }  # fmt: skip
-CHART_PATH = str(CHART.relative_to(REPOSITORY))
 CONDITIONS: dict[str, set[str]] = {
     "PurpleFleaAgent": set(ConditionType),
     "PurpleFleaHalt": set(HaltCondition),
@@ -54,6 +53,7 @@ OF_KUBERNETES = {
     *("statefulset", "daemonset", "networkpolicy", "poddisruptionbudget", "serviceaccount", "role", "rolebinding"),
     *("clusterrole", "clusterrolebinding", "pvc", "pv", "storageclass", "crd", "mutatingwebhookconfiguration"),
     *("datadogagent", "persistentvolumeclaim", "networkpolicie", "storageclasse", "quota", "resourcequota"),
+    "datadoginstrumentation",
 }  # fmt: skip
 """Resources of others that the pages use, in the singular and without the last s."""
 TAKE_RESOURCES = {
@@ -173,7 +173,9 @@ def _plugin(words: Words) -> Iterator[str]:
     except click.exceptions.Exit:
         return  # --help
     except click.ClickException as error:
-        yield error.format_message()
+        # The files of the examples exist only where the user is.
+        if "No such file or directory" not in error.format_message():
+            yield error.format_message()
 
 
 def _patch(arguments: Words, patch: str) -> Iterator[str]:
@@ -215,23 +217,34 @@ def _missing_files(words: Words) -> Iterator[str]:
 
 def _helm(words: Words) -> Iterator[str]:
     yield from _missing_files(words)
-    # CHART is a packaged chart or its address.
-    if any(word == "CHART" or word.rstrip("/").endswith(CHART_PATH) for word in words):
-        yield from _rendered(words)
+    for word in words:
+        if (chart := _chart(word)) is not None:
+            yield from _rendered(chart, words)
 
 
-def _rendered(words: Words) -> Iterator[str]:
-    """Render the chart of the checkout with the values of the command."""
-    values = [
-        part
+def _chart(word: str) -> Path | None:
+    """Return the chart that a word names: as CHART (that of the operator), by its folder, or as a packaged file."""
+    if word == "CHART":
+        return CHART
+    for chart in CHART.parent.iterdir():
+        is_folder = word.rstrip("/").endswith(str(chart.relative_to(REPOSITORY)))
+        if is_folder or re.fullmatch(rf"(.*/)?{chart.name}-[0-9.]+\.tgz", word):
+            return chart
+    return None
+
+
+def _rendered(chart: Path, words: Words) -> Iterator[str]:
+    """Render a chart of the checkout with the values of the command, without those that contain a variable."""
+    pairs = (
+        (word,) if "=" in word else tuple(words[index : index + 2])
         for index, word in enumerate(words)
         if word.partition("=")[0] in VALUE_OPTIONS
-        for part in (word, *(() if "=" in word else words[index + 1 : index + 2]))
-    ]
+    )
+    values = [part for pair in pairs if "$" not in pair[-1] for part in pair]
     files = option(words, "-f", "--values")
     if files is not None and not (REPOSITORY / files).exists():
         values = [word for word in values if word not in ("-f", "--values", files)]
-    command = [str(HELM), "template", "documented", str(CHART), *values]
+    command = [str(HELM), "template", "documented", str(chart), *values]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY
     )

@@ -89,7 +89,8 @@ AGENT_HEALTH = expectations(
             "DuplicateIdentity/NotStarted DuplicateIdentity/AlreadyRunning",
             each(
                 "StorageReady",
-                "VolumesKept VolumeLost VolumePending NoStorageClass ExpansionRefused CannotShrink ClassDiffers SpecInvalid",
+                "VolumesKept VolumeLost VolumePending NoStorageClass ExpansionRefused CannotShrink ClassDiffers "
+                "SpecInvalid",
             ),
             "PositionsConsistent/PositionsDiffer",
         )
