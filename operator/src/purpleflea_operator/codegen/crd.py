@@ -51,7 +51,7 @@ COLUMNS = (
     _column("Strategy", ".spec.strategy"),
     _column("Replicas", ".spec.replicas", kind="integer"),
     _column("Ready", ".status.readyReplicas", kind="integer"),
-    _column("Mode", ".spec.trading.mode"),
+    _column("Mode", ".status.trading.mode"),
     _column("Telemetry", _condition("TelemetryReady", "reason")),
     _column("Status", _condition("Ready", "reason"), priority=1),
     _column("Connection", ".status.datadog.connection", priority=1),
