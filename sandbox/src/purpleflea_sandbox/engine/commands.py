@@ -1,5 +1,6 @@
 """Command line of the engine: `engine run -- COMMAND`. This module contains only output and exit codes."""
 
+import signal
 import sys
 
 import click
@@ -24,4 +25,6 @@ def engine() -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...]) -> None:
     """Run COMMAND with the Docker engine of this machine, or with one that is started for it (Debian, root)."""
+    # The engine is also removed if the command is ended by a signal.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     sys.exit(session.run(command, TerminalProgress()))

@@ -27,8 +27,8 @@ _NETWORK_TOOLS = (
     *("ip6tables-restore", "nft", "conntrack", "sh", "mkdir", "rm", "chmod", "ls"),
 )
 _EXECUTABLE = ("usr/local/bin", "kind/bin", "opt/cni/bin")
-# As in the Dockerfile of kind: only the services that a node needs are started. The folders are those of systemd for the
-# dependencies of a target.
+# As in the Dockerfile of kind: only the services that a node needs are started. The folders are those of systemd for
+# the dependencies of a target.
 _SETUP = """
 set -e
 rm -f /lib/systemd/system/sysinit.target.w*/systemd-tmpfiles-setup.service

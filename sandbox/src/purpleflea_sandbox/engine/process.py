@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from purpleflea_sandbox.cluster import packages, waiting
+from purpleflea_sandbox.cluster import packages, processes, waiting
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
 from purpleflea_sandbox.cluster.local import cgroups
 from purpleflea_sandbox.engine import runc_wrapper
@@ -23,6 +23,9 @@ from purpleflea_sandbox.engine import runc_wrapper
 PACKAGES = ("containerd", "runc", "iptables", "iproute2", "util-linux", "mount")
 _ANSWER_LIMIT_S = 60.0
 _END_LIMIT_S = 60.0
+_PREFIX = "pf-engine-"
+"""Prefix of the folder of an engine, which has the name of its cgroup."""
+_HOLDER = "holder"
 _START = 'ip link set lo up && exec "$@"'
 
 
@@ -48,7 +51,9 @@ class Engine:
 
     def inside(self, *command: str) -> tuple[str, ...]:
         """Return the command in the network of the engine, where the addresses of nodes are."""
-        return (packages.program("nsenter"), f"--net=/proc/{self.holder}/ns/net", "--", *command)
+        network = f"--net=/proc/{self.holder}/ns/net"
+        ends_with_parent = (packages.program("setpriv"), "--pdeathsig", "TERM")
+        return (*ends_with_parent, packages.program("nsenter"), network, "--", *command)
 
     def docker(self, *arguments: str, log: Path) -> None:
         """Run a command of the Docker client.
@@ -79,20 +84,34 @@ def run(engine: Engine, command: tuple[str, ...], *, log: Path) -> None:
 @contextlib.contextmanager
 def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
     """Run an engine with its images and containers in the folder `data` while the context is active."""
+    _remove_leftovers()
     # The paths of sockets are limited to 107 characters, and those of the cache can be longer.
-    folder = Path(tempfile.mkdtemp(prefix="pf-engine-"))
-    cgroup = folder.name
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     log.parent.mkdir(parents=True, exist_ok=True)
     process = _start(programs, data, folder, log)
     try:
+        if (holder := processes.handle(process.pid)) is not None:
+            holder.save(folder / _HOLDER)
         engine = Engine(programs=programs, socket=folder / "docker.sock", holder=process.pid)
         if not waiting.until(lambda: _answers(engine, process), timeout_s=_ANSWER_LIMIT_S):
             raise with_log("the Docker engine did not start", log)
         yield engine
     finally:
         _end(process)
-        cgroups.remove(cgroup, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove_leftovers() -> None:
+    """Remove the cgroups and folders of engines that were killed together with their parents."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        holder = processes.load(folder / _HOLDER)
+        if holder is not None and not holder.is_alive():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    cgroups.remove(folder.name, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
