@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-kind test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -27,8 +27,10 @@ help: ## Show this list
 
 setup: .venv/.ready ## Create .venv with all tools and the six packages
 
+# The provider of the cluster: auto, kind, local or simulated
+PROVIDER := auto
 demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the operator and three agents, and show them
-	@$(SANDBOX) demo up
+	@$(SANDBOX) demo up --provider=$(PROVIDER)
 
 down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
@@ -64,7 +66,12 @@ test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base cl
 	@$(PYTEST) tests/integration/node_agent_checks
 
 test-e2e: setup ## Run everything on a separate real cluster
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) tests/e2e --ignore=tests/e2e/nodes
+
+# The parts that need several nodes, and one suite of the others to prove the provider.
+KIND_SUITES := tests/e2e/nodes tests/e2e/test_fleet.py
+test-kind: setup ## Run the suites for several nodes on kind; starts a Docker engine if none answers (Debian, root)
+	@PURPLEFLEA_PROVIDER=kind PURPLEFLEA_WORKERS=2 $(SANDBOX) engine run -- $(PYTEST) $(KIND_SUITES)
 
 test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults

@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import os
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from purpleflea_sandbox.images import build
 from support import waiting
 from support.audit import AuditLog
 
-NAME = "e2e"
+WORKERS = int(os.environ.get("PURPLEFLEA_WORKERS", "0"))
+"""Nodes besides the control plane. Only kind has some."""
+NAME = "kind" if os.environ.get(providers.VARIABLE) == "kind" else "e2e"
 OPERATOR_NAME = "purpleflea-operator"
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
@@ -100,18 +103,45 @@ def shared_sandbox(repository, tmp_path_factory):
         archives = build.ensure((), progress)
         provider = providers.provider(NAME, "auto")
         provider.down(progress)
-        provider.up(Options(audit=True), progress)
+        provider.up(Options(audit=True, workers=WORKERS), progress)
         try:
             provider.load_images(tuple(archives.values()), progress)
-            yield installed(provider, repository, tmp_path_factory.mktemp("keys"))
+            with victim_without_services(provider, repository):
+                sandbox = installed(provider, repository, tmp_path_factory.mktemp("keys"))
+            yield sandbox
         finally:
             provider.down(progress)
 
 
+@contextlib.contextmanager
+def victim_without_services(provider: Provider, repository: Path):
+    """Keep exchange, intake and operator away from the node that tests disturb, if there are workers."""
+    if not WORKERS:
+        yield
+        return
+    tools = Tools(kubeconfig=provider.kubeconfig, kubectl_program=kubectl(repository))
+    tools.kubectl("cordon", victim(tools))
+    yield
+    tools.kubectl("uncordon", victim(tools))
+
+
+def workers(tools: Tools) -> list[str]:
+    """Return the nodes that are not the control plane, sorted by name."""
+    nodes = tools.get("nodes", "--selector=!node-role.kubernetes.io/control-plane")["items"]
+    return sorted(item["metadata"]["name"] for item in nodes)
+
+
+def victim(tools: Tools) -> str:
+    """Return the worker that tests disturb."""
+    return workers(tools)[-1]
+
+
+def kubectl(repository: Path) -> Path:
+    return repository / ".sandbox" / "bin" / "kubectl"
+
+
 def installed(provider: Provider, repository: Path, folder: Path) -> Sandbox:
-    tools = Tools(
-        kubeconfig=provider.kubeconfig, kubectl_program=repository / ".sandbox" / "bin" / "kubectl"
-    )
+    tools = Tools(kubeconfig=provider.kubeconfig, kubectl_program=kubectl(repository))
     secrets = keys(folder / "keys.json")
     charts = repository / "sandbox" / "charts"
     installation.datadog(tools, charts, secrets)

@@ -43,12 +43,12 @@ def keeper(*, env, storage=None, **spec):
     }
 
 
-def storage_class(name, *, grows):
+def storage_class(name, provisioner, *, grows):
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": name},
-        "provisioner": "purpleflea.com/local",
+        "provisioner": provisioner,
         "volumeBindingMode": "WaitForFirstConsumer",
         "allowVolumeExpansion": grows,
     }
@@ -114,7 +114,12 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def classes(sandbox):
-    sandbox.tools.apply(storage_class("grows", grows=True), storage_class("fixed", grows=False))
+    # Each provider has another provisioner, and calls its default class standard.
+    provisioner = sandbox.tools.get("storageclass", "standard")["provisioner"]
+    sandbox.tools.apply(
+        storage_class("grows", provisioner, grows=True),
+        storage_class("fixed", provisioner, grows=False),
+    )
 
 
 @pytest.fixture(scope="module")

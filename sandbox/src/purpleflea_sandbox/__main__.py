@@ -14,6 +14,7 @@ _GROUPS = {
         "Manage a Kubernetes cluster on this machine.",
     ),
     "images": ("purpleflea_sandbox.images.commands", "Build container images without a registry."),
+    "engine": ("purpleflea_sandbox.engine.commands", "Run commands with a Docker engine."),
     "demo": ("purpleflea_sandbox.demo.commands", "Set up the whole fleet and show it."),
 }
 

@@ -9,6 +9,7 @@ from purpleflea_sandbox.cluster.binaries import Cache
 from purpleflea_sandbox.cluster.build_specs import (
     BUILD_SPECS,
     KIND,
+    KIND_NODE,
     LOCAL,
     MODULES,
     SIMULATED,
@@ -33,7 +34,7 @@ def program(path: Path) -> Path:
 
 
 def test_every_provider_names_known_programs_with_pinned_sources() -> None:
-    for name in (*LOCAL, *SIMULATED, *KIND, *(image.program for image in PROGRAMS)):
+    for name in (*LOCAL, *SIMULATED, *KIND, *KIND_NODE, *(image.program for image in PROGRAMS)):
         folder = BUILD_SPECS[name].folder
         assert (folder / "go.mod").is_file(), name
         assert (folder / "go.sum").is_file() or (folder / "main.go").is_file(), name

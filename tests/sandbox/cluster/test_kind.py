@@ -7,7 +7,7 @@ import pytest
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity, identify
 from purpleflea_sandbox.cluster.kind.configuration import cluster_configuration
-from purpleflea_sandbox.cluster.kind.provider import Kind
+from purpleflea_sandbox.cluster.kind.provider import NODE_IMAGE_VARIABLE, Kind
 from purpleflea_sandbox.cluster.kind.runner import CommandResult
 from purpleflea_sandbox.cluster.port import Options
 from purpleflea_sandbox.cluster.progress import NullProgress, Progress
@@ -23,6 +23,7 @@ class Engine:
         self.loaded: list[tuple[str, str]] = []
         self.commands: list[tuple[str, ...]] = []
         self.broken = False
+        self.images: list[str] = []
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         self.commands.append(tuple(argv))
@@ -35,8 +36,11 @@ class Engine:
 
     def _kind(self, arguments: list[str]) -> CommandResult:
         match arguments:
-            case ["create", "cluster", "--name", name, *_]:
+            case ["create", "cluster", "--name", name, *options]:
                 self.clusters.append(name)
+                self.images += (
+                    options[options.index("--image") + 1 :] if "--image" in options else []
+                )
             case ["delete", "cluster", "--name", name, "--kubeconfig", _]:
                 self.clusters = [each for each in self.clusters if each != name]
             case ["get", "clusters"]:
@@ -66,6 +70,7 @@ def programs(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
 def demo_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Identity:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv(NODE_IMAGE_VARIABLE, raising=False)
     return identify("demo", tmp_path / "checkout")
 
 
@@ -156,3 +161,57 @@ def test_without_audit_no_folder_of_the_machine_is_mounted() -> None:
     config = json.loads(cluster_configuration(policy=None, audit_folder=None))
 
     assert config["nodes"][0]["extraMounts"] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "expected"),
+    [
+        ("", "", []),
+        ("mine:1", "", ["mine:1"]),
+        ("", "other:2", ["other:2"]),
+        ("mine:1", "other:2", ["other:2"]),
+    ],
+)
+def test_the_node_image_is_that_of_the_option_or_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+    demo_identity: Identity,
+    variable: str,
+    option: str,
+    expected: list[str],
+) -> None:
+    monkeypatch.setenv(NODE_IMAGE_VARIABLE, variable)
+    engine = Engine()
+
+    Kind(demo_identity, engine, programs).up(Options(node_image=option), QUIET)
+
+    assert engine.images == expected
+
+
+def test_node_ports_lead_to_addresses_outside_the_network_of_the_engine(
+    demo_identity: Identity,
+) -> None:
+    kind = Kind(demo_identity, Engine(), programs)
+    kind.up(Options(node_ports=(30080, 30081)), QUIET)
+
+    one, other = kind.expose_node_port(30080), kind.expose_node_port(30081)
+
+    config = json.loads((demo_identity.state / "kind.json").read_text())
+    mappings = config["nodes"][0]["extraPortMappings"]
+    assert {item["listenAddress"] for item in mappings} == {"127.0.0.1"}
+    hosts = {item["containerPort"]: item["hostPort"] for item in mappings}
+    assert one == f"http://127.0.0.1:{hosts[30080]}"
+    assert other == f"http://127.0.0.1:{hosts[30081]}" != one
+
+
+def test_workers_have_the_settings_of_the_kubelet_and_no_ports() -> None:
+    config = json.loads(
+        cluster_configuration(policy=None, audit_folder=None, workers=2, ports={30080: 40000})
+    )
+
+    control_plane, *workers = config["nodes"]
+    assert [item["role"] for item in workers] == ["worker", "worker"]
+    assert control_plane["extraPortMappings"]
+    for worker in workers:
+        [patch] = worker["kubeadmConfigPatches"]
+        assert json.loads(patch)["failCgroupV1"] is False
+        assert "extraPortMappings" not in worker

@@ -14,6 +14,7 @@ def _own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv(providers.VARIABLE, raising=False)
     (tmp_path / "bin").mkdir()
 
 
@@ -36,7 +37,34 @@ def test_an_engine_that_does_not_respond_is_not_selected(tmp_path: Path, script:
     assert providers.best() == ("local" if os.geteuid() == 0 else "simulated")
 
 
-def test_an_existing_cluster_keeps_its_provider() -> None:
+@pytest.mark.parametrize("name", ["kind", "local", "simulated"])
+def test_the_variable_selects_the_provider_of_new_clusters(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(providers.VARIABLE, name)
+
+    assert providers.provider("demo").name == name
+
+
+@pytest.mark.parametrize("name", ["", "auto"])
+def test_without_a_value_the_best_provider_is_selected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    docker(tmp_path, "echo 29.0.1")
+    monkeypatch.setenv(providers.VARIABLE, name)
+
+    assert providers.best() == "kind"
+
+
+def test_an_unknown_provider_in_the_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(providers.VARIABLE, "minikube")
+
+    with pytest.raises(ClusterError, match="PURPLEFLEA_PROVIDER is minikube; set it to auto, kind"):
+        providers.provider("demo")
+
+
+def test_an_existing_cluster_keeps_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(providers.VARIABLE, "kind")
     records.record_provider(identify("demo").state, "simulated")
 
     assert providers.provider("demo").name == "simulated"

@@ -6,9 +6,11 @@ from click.testing import CliRunner
 
 from purpleflea_sandbox.cluster.local.image_store import contents
 from purpleflea_sandbox.cluster.progress import NullProgress, Progress
-from purpleflea_sandbox.images import archives, build, catalogue, keys
+from purpleflea_sandbox.images import archives, build, catalogue, docker, keys
+from purpleflea_sandbox.images.buildah import Buildah
 from purpleflea_sandbox.images.catalogue import Image
 from purpleflea_sandbox.images.commands import images
+from purpleflea_sandbox.images.docker import Docker
 from purpleflea_sandbox.images.errors import ImageError
 
 
@@ -181,3 +183,39 @@ def test_an_unknown_name_is_one_clear_line() -> None:
 
 def test_references_are_those_that_pods_use() -> None:
     assert build.references(["datadog"]) == {"datadog": "localhost/purpleflea-datadog/agent:7.81.1"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "answers", "expected"),
+    [
+        ("", True, Docker),
+        ("auto", True, Docker),
+        ("docker", True, Docker),
+        ("buildah", True, Buildah),
+        ("", False, Buildah),
+        ("buildah", False, Buildah),
+    ],
+)
+def test_the_builder_is_chosen_apart_from_the_engine(
+    monkeypatch: pytest.MonkeyPatch, variable: str, answers: bool, expected: type[Builder]
+) -> None:
+    monkeypatch.setenv(build.BUILDER_VARIABLE, variable)
+    monkeypatch.setattr(docker, "is_available", lambda: answers)
+    monkeypatch.setattr(build.os, "geteuid", lambda: 0)
+    assert isinstance(build._usable_builder((Docker(), Buildah())), expected)
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("kaniko", "PURPLEFLEA_IMAGE_BUILDER is kaniko; set it to docker, buildah or auto"),
+        ("docker", "PURPLEFLEA_IMAGE_BUILDER is docker, but no Docker engine answers"),
+    ],
+)
+def test_a_builder_that_cannot_be_used_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, variable: str, message: str
+) -> None:
+    monkeypatch.setenv(build.BUILDER_VARIABLE, variable)
+    monkeypatch.setattr(docker, "is_available", lambda: False)
+    with pytest.raises(ImageError, match=message):
+        build._usable_builder((Docker(), Buildah()))

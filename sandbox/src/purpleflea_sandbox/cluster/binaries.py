@@ -89,7 +89,7 @@ def _first(sources: Sequence[Source], spec: BuildSpec) -> Path | None:
 
 
 def _pin(spec: BuildSpec) -> str:
-    digest = hashlib.sha256(spec.ldflags.encode())
+    digest = hashlib.sha256(" ".join((spec.ldflags, *spec.tags)).encode())
     for file in sorted(spec.folder.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]

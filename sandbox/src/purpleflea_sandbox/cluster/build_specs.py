@@ -24,6 +24,8 @@ class BuildSpec:
     package: str
     expected_s: float
     stamps: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Build tags."""
 
     @property
     def folder(self) -> Path:
@@ -50,13 +52,33 @@ def _kubernetes_stamps() -> tuple[str, ...]:
     )
 
 
-def _kubernetes(name: str, expected_s: float) -> BuildSpec:
+def _kubernetes(name: str, expected_s: float, *, module: str = "kubernetes") -> BuildSpec:
     return BuildSpec(
         name=name,
-        module="kubernetes",
+        module=module,
         package=f"k8s.io/kubernetes/cmd/{name}",
         expected_s=expected_s,
         stamps=_kubernetes_stamps(),
+    )
+
+
+def _containerd(name: str, expected_s: float) -> BuildSpec:
+    # Without these tags it contains snapshotters that need C libraries. kind leaves them out, too.
+    return BuildSpec(
+        name=name,
+        module="containerd",
+        package=f"github.com/containerd/containerd/v2/cmd/{name}",
+        expected_s=expected_s,
+        tags=("no_aufs", "no_btrfs", "no_devmapper", "no_zfs"),
+    )
+
+
+def _cni_plugin(group: str, name: str, expected_s: float) -> BuildSpec:
+    return BuildSpec(
+        name=name,
+        module="cni-plugins",
+        package=f"github.com/containernetworking/plugins/plugins/{group}/{name}",
+        expected_s=expected_s,
     )
 
 
@@ -87,6 +109,33 @@ _ALL = (
         package="purpleflea.com/sandbox/csi-driver",
         expected_s=25,
     ),
+    # A separate module, because a change of the module above would rebuild all its programs.
+    _kubernetes("kubeadm", 45, module="kubeadm"),
+    _containerd("containerd", 120),
+    _containerd("ctr", 30),
+    _containerd("containerd-shim-runc-v2", 10),
+    _cni_plugin("ipam", "host-local", 5),
+    _cni_plugin("main", "loopback", 3),
+    _cni_plugin("main", "ptp", 4),
+    _cni_plugin("meta", "portmap", 4),
+    BuildSpec(
+        name="crictl",
+        module="crictl",
+        package="sigs.k8s.io/cri-tools/cmd/crictl",
+        expected_s=110,
+    ),
+    BuildSpec(
+        name="local-path-provisioner",
+        module="local-path-provisioner",
+        package="github.com/rancher/local-path-provisioner",
+        expected_s=110,
+    ),
+    BuildSpec(
+        name="kindnetd",
+        module="kindnetd",
+        package="purpleflea.com/sandbox/kindnetd",
+        expected_s=30,
+    ),
 )
 BUILD_SPECS = {spec.name: spec for spec in _ALL}
 
@@ -100,3 +149,10 @@ CONTROL_PLANE = (
 LOCAL = (*CONTROL_PLANE, "kubelet", "kube-proxy", "coredns", "pause")
 SIMULATED = (*CONTROL_PLANE, "kwok")
 KIND = ("kind", "kubectl")
+KIND_NODE = (
+    *("kubeadm", "kubelet", "kubectl", "containerd", "ctr", "containerd-shim-runc-v2", "crictl"),
+    *("host-local", "loopback", "ptp", "portmap"),
+    *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd"),
+    *("coredns", "pause", "kindnetd", "local-path-provisioner", "kind"),
+)
+"""Programs of which a node image of kind is made, and kind, which makes it."""

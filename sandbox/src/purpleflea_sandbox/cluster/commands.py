@@ -4,6 +4,7 @@ This module contains only output and exit codes; the providers do the work.
 """
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -25,10 +26,28 @@ def cluster() -> None:
 @name_option
 @provider_option
 @click.option("--audit", is_flag=True, help="Write every API request to an audit log.")
-def up(name: str, choice: providers.Choice, audit: bool) -> None:
+@click.option(
+    "--workers", type=click.IntRange(0, 20), default=0, help="Worker nodes; only for kind."
+)
+@click.option(
+    "--node-image", default="", help="Node image of kind, which decides the version of Kubernetes."
+)
+@click.option(
+    "--node-port",
+    "node_ports",
+    type=click.IntRange(30000, 32767),
+    multiple=True,
+    help="NodePort that is to be reachable at 127.0.0.1; repeat it for more. Only for kind.",
+)
+def up(name: str, choice: providers.Choice, **values: Any) -> None:
     """Start the cluster; do nothing if it is already running."""
     provider = providers.provider(name, choice)
-    _show(provider.up(Options(audit=audit), TerminalProgress()))
+    options = Options(**values)
+    if provider.name != "kind" and (options.workers or options.node_image):
+        raise ClusterError(
+            f"provider {provider.name} has one node and one version of Kubernetes; use --provider kind"
+        )
+    _show(provider.up(options, TerminalProgress()))
 
 
 @cluster.command()

@@ -44,6 +44,7 @@ def _build_one(go: Path, spec: BuildSpec, path: Path) -> None:
     log = paths.cache() / "build-logs" / f"{spec.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     argv = [str(go), "build", "-trimpath", "-ldflags", spec.ldflags, "-o", str(unfinished)]
+    argv += ["-tags", ",".join(spec.tags)] if spec.tags else []
     try:
         with log.open("wb") as output:
             done = subprocess.run(

@@ -38,6 +38,12 @@ class Options:
     """Options for a new cluster."""
 
     audit: bool = False
+    workers: int = 0
+    """Nodes besides the control plane; only for kind. Without workers, the control plane runs pods."""
+    node_image: str = ""
+    """Node image of kind; empty for the default of kind."""
+    node_ports: tuple[int, ...] = ()
+    """Ports of NodePort Services that are reachable at an address of this machine."""
 
 
 class Provider(Protocol):
@@ -65,7 +71,10 @@ class Provider(Protocol):
     def status(self) -> Cluster: ...
 
     def expose_node_port(self, node_port: int) -> str:
-        """Return the HTTP address on this machine that forwards to a NodePort Service."""
+        """Return the HTTP address on this machine that forwards to a NodePort Service.
+
+        With kind, a port that was in the options is reachable from outside the network of the engine.
+        """
         ...
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from purpleflea_sandbox.cluster.port import Provider, ProviderName
 
 Choice = Literal["auto", "kind", "local", "simulated"]
 CHOICES: tuple[Choice, ...] = ("auto", "kind", "local", "simulated")
+VARIABLE = "PURPLEFLEA_PROVIDER"
+"""Environment variable with the provider of clusters that are created with the choice auto."""
 _DOCKER_LIMIT_S = 2.0
 
 
@@ -35,7 +37,15 @@ def provider(name: str = DEFAULT_NAME, choice: Choice = "auto") -> Provider:
 
 
 def best() -> ProviderName:
-    """Return the best provider that this machine supports."""
+    """Return the provider in PURPLEFLEA_PROVIDER, else the best one that this machine supports.
+
+    Raises ClusterError if the variable has another value.
+    """
+    wanted = os.environ.get(VARIABLE) or "auto"
+    if wanted not in CHOICES:
+        raise ClusterError(f"{VARIABLE} is {wanted}; set it to {', '.join(CHOICES)}")
+    if wanted != "auto":
+        return wanted
     if docker_is_available():
         return "kind"
     if sys.platform == "linux" and os.geteuid() == 0:

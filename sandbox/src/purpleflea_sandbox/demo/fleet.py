@@ -45,7 +45,8 @@ class Fleet:
         with self._timed("images"):
             archives = build.ensure((), self._progress)
         with self._timed("cluster"):
-            cluster = self._provider.up(Options(), self._progress)
+            ports = (installation.INTAKE_PORT, installation.EXCHANGE_PORT)
+            cluster = self._provider.up(Options(node_ports=ports), self._progress)
         with self._timed("load images"):
             self._provider.load_images(tuple(archives.values()), self._progress)
         tools = Tools(

@@ -98,11 +98,11 @@ def _command(target: Path) -> list[str]:
         f"--customize-hook={_CLEAN}",
         codename(),
         str(target),
-        *_sources(codename()),
+        *local_sources(codename()),
     ]
 
 
-def _sources(suite: str) -> list[str]:
+def local_sources(suite: str) -> list[str]:
     """Return the files with the local apt sources of the distribution; if there are none,
     mmdebstrap uses its default.
     """

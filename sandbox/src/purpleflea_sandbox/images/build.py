@@ -29,6 +29,8 @@ from purpleflea_sandbox.images.docker import Docker
 from purpleflea_sandbox.images.errors import ImageError
 from purpleflea_sandbox.images.port import Builder
 
+BUILDER_VARIABLE = "PURPLEFLEA_IMAGE_BUILDER"
+"""Environment variable with the builder: docker, buildah, or auto (the default)."""
 _LOCK_TIMEOUT_S = 1800
 _EXPECTED_FIRST_S = 40
 _EXPECTED_AGAIN_S = 10
@@ -138,11 +140,16 @@ def _candidate_builders() -> tuple[Builder, ...]:
 
 
 def _usable_builder(builders: Sequence[Builder]) -> Builder:
-    if docker.is_available():
+    wanted = os.environ.get(BUILDER_VARIABLE) or "auto"
+    if wanted not in ("auto", "docker", "buildah"):
+        raise ImageError(f"{BUILDER_VARIABLE} is {wanted}; set it to docker, buildah or auto")
+    if wanted != "buildah" and docker.is_available():
         return Docker()
-    for builder in builders:
+    for builder in builders if wanted != "docker" else ():
         if isinstance(builder, Buildah) and sys.platform == "linux" and os.geteuid() == 0:
             return builder
+    if wanted == "docker":
+        raise ImageError(f"{BUILDER_VARIABLE} is docker, but no Docker engine answers")
     raise ImageError(
         "cannot build images: a Docker engine, or root on Debian or Ubuntu, is required; "
         "without images only a simulated cluster works (nothing runs in its pods)"

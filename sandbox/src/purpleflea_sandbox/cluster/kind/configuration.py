@@ -10,9 +10,17 @@ _LOGS_IN_NODE = "/var/log/kubernetes/audit"
 AUDIT_FILE = "audit.jsonl"
 
 
-def cluster_configuration(*, policy: Path | None, audit_folder: Path | None) -> str:
-    """Return a cluster with one node that is control plane and worker; it has an audit log if both
-    arguments are set.
+def cluster_configuration(
+    *,
+    policy: Path | None,
+    audit_folder: Path | None,
+    workers: int = 0,
+    ports: Mapping[int, int] | None = None,
+) -> str:
+    """Return a cluster with a control plane and workers; without workers, the control plane runs pods.
+
+    It has an audit log if both paths are set. `ports` are ports of NodePort Services, and the ports of
+    127.0.0.1 that lead to them.
     """
     patches = [_kubelet_patch()]
     mounts: list[Mapping[str, Any]] = []
@@ -26,10 +34,27 @@ def cluster_configuration(*, policy: Path | None, audit_folder: Path | None) -> 
         "role": "control-plane",
         "kubeadmConfigPatches": [json.dumps(patch) for patch in patches],
         "extraMounts": mounts,
+        "extraPortMappings": [
+            {"containerPort": port, "hostPort": host_port, "listenAddress": "127.0.0.1"}
+            for port, host_port in sorted((ports or {}).items())
+        ],
     }
+    worker = {"role": "worker", "kubeadmConfigPatches": [json.dumps(_kubelet_patch())]}
     return json.dumps(
-        {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}, indent=2
+        {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "nodes": [node, *[worker] * workers],
+        },
+        indent=2,
     )
+
+
+def host_ports(configuration: str) -> Mapping[int, int]:
+    """Return the ports of NodePort Services in a configuration, and the ports that lead to them."""
+    (node, *_) = json.loads(configuration)["nodes"]
+    mappings = node.get("extraPortMappings", ())
+    return {item["containerPort"]: item["hostPort"] for item in mappings}
 
 
 def _kubelet_patch() -> Mapping[str, Any]:

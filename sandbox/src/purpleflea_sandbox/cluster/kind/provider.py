@@ -1,11 +1,9 @@
-"""The `kind` provider.
-
-It builds the command lines of kind and parses the output. It was written on a machine without a
-Docker engine, so tests cover the commands, but no cluster was ever created with it.
-"""
+"""The `kind` provider. It builds the command lines of kind and parses the output."""
 
 import json
+import os
 import shutil
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,7 +12,11 @@ from purpleflea_sandbox.cluster import binaries, build_specs, kubectl_symlink, l
 from purpleflea_sandbox.cluster.control_plane import AUDIT_POLICY
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity
-from purpleflea_sandbox.cluster.kind.configuration import AUDIT_FILE, cluster_configuration
+from purpleflea_sandbox.cluster.kind.configuration import (
+    AUDIT_FILE,
+    cluster_configuration,
+    host_ports,
+)
 from purpleflea_sandbox.cluster.kind.runner import CommandResult, Runner
 from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName, State
 from purpleflea_sandbox.cluster.progress import Progress
@@ -22,13 +24,16 @@ from purpleflea_sandbox.cluster.records import ClusterRecord
 
 Programs = Callable[[Sequence[str], Progress], Mapping[str, Path]]
 
+NODE_IMAGE_VARIABLE = "PURPLEFLEA_NODE_IMAGE"
+"""Environment variable with the node image of new clusters; the option has priority."""
 _LOCK_LIMIT_S = 600.0
+_CONFIGURATION = "kind.json"
 _WAIT = "180s"
 _REAL = (
     "API server, etcd, controllers, scheduler, DNS, Service addresses",
-    "one node in a container of the Docker engine",
+    "nodes in containers of the Docker engine",
 )
-_SIMULATED = ("the machine: the node is a container",)
+_SIMULATED = ("the machines: each node is a container",)
 
 
 class Kind:
@@ -107,6 +112,11 @@ class Kind:
         )
 
     def expose_node_port(self, node_port: int) -> str:
+        configuration = self._identity.state / _CONFIGURATION
+        if configuration.is_file():
+            ports = host_ports(configuration.read_text())
+            if node_port in ports:
+                return f"http://127.0.0.1:{ports[node_port]}"
         template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         node = f"{self._cluster}-control-plane"
         result = self._runner.run(("docker", "inspect", "--format", template, node))
@@ -128,17 +138,23 @@ class Kind:
         self._logs.mkdir(parents=True, exist_ok=True)
         policy = state / "audit-policy.json"
         policy.write_text(json.dumps(AUDIT_POLICY))
-        config = state / "kind.json"
+        config = state / _CONFIGURATION
         config.write_text(
             cluster_configuration(
                 policy=policy if options.audit else None,
                 audit_folder=self._logs if options.audit else None,
+                workers=options.workers,
+                ports=dict(
+                    zip(options.node_ports, _free_ports(len(options.node_ports)), strict=True)
+                ),
             )
         )
+        image = options.node_image or os.environ.get(NODE_IMAGE_VARIABLE, "")
         self._run_kind(
             programs["kind"],
             *("create", "cluster", "--name", self._cluster, "--config", str(config)),
             *("--kubeconfig", str(state / "kubeconfig"), "--wait", _WAIT),
+            *(("--image", image) if image else ()),
         )
         kubectl = str(programs["kubectl"])
         address = self._runner.run(
@@ -187,3 +203,12 @@ class Kind:
     def _lock(self) -> AbstractContextManager[None]:
         what = f"cluster {self._identity.name}"
         return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=what)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that no process listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports

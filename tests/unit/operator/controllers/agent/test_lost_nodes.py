@@ -14,7 +14,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.workload_availab
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.observed_state import TradingObservation
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import selected_connection
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, selected_connection
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
@@ -96,6 +96,47 @@ def test_a_halt_names_the_agents_that_cannot_be_reached():
         "2/3 agents have acknowledged it, waiting for momentum-2; momentum-2 on node node-2 cannot be reached and may "
         "still trade, see the condition WorkloadAvailable"
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "expected"),
+    [
+        ("Active", Mode.ACTIVE, "may still trade, and"),
+        ("Halted", None, "may still trade, and"),
+        ("Halted", Mode.ACTIVE, "may still trade, and"),
+        ("Halted", Mode.HALTED, "have acknowledged the mode, and"),
+    ],
+)
+def test_an_agent_that_acknowledged_a_halt_before_its_node_was_lost_does_not_trade(
+    mode, answer, expected
+):
+    answers = (
+        {} if answer is None else {"uid-momentum-2": Acknowledgement(mode=answer, at_rest=True)}
+    )
+    observed = with_lost(
+        *HEALTHY,
+        on_node(2),
+        spec={"trading": {"mode": mode}},
+        trading=TradingObservation(since=NOW, acknowledgements=answers),
+    )
+    assert expected in workload_available(observed).message
+
+
+def test_the_mode_of_an_invalid_spec_does_not_prove_that_an_agent_does_not_trade():
+    observed = with_lost(*HEALTHY, on_node(2), agent=None, connection=NO_CONNECTION)
+    assert "may still trade" in workload_available(observed).message
+
+
+def test_an_agent_that_was_scaled_to_zero_is_not_down_while_a_pod_is_on_a_lost_node():
+    observed = observed_state(
+        pods=[on_node(0, deleting=True)],
+        lost_nodes=["node-2"],
+        stateful_set={**a_stateful_set(0), "status": {"replicas": 1, "observedGeneration": 1}},
+        spec={"replicas": 0},
+        now=NOW,
+    )
+    for condition in (workload_available(observed), progressing(observed)):
+        assert (condition.status, condition.reason) == ("False", "NodeLost")
 
 
 @pytest.mark.parametrize("has_pod", [True, False])

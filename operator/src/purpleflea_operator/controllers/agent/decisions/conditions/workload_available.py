@@ -24,7 +24,7 @@ def workload_available(observed: ObservedState) -> Finding:
     if stateful_set is None:
         return finding(kind, Reason.PROGRESSING, "the workload is being created")
     replicas = stateful_set["spec"].get("replicas", 1)
-    if replicas == 0:
+    if replicas == 0 and not lost_node_problem(observed):
         return finding(kind, Reason.SCALED_TO_ZERO, _why_none(observed))
     ready, is_complete = progress(observed)
     count = f"{ready}/{replicas} agents are ready"

@@ -1,0 +1,30 @@
+"""Command line of the engine: `engine run -- COMMAND`. This module contains only output and exit codes."""
+
+import signal
+import sys
+
+import click
+
+from purpleflea_sandbox.cluster.cli import OneLineErrors
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.progress import TerminalProgress
+from purpleflea_sandbox.engine import session
+from purpleflea_sandbox.images.errors import ImageError
+
+
+class _EngineErrors(OneLineErrors):
+    expected = (ClusterError, ImageError)
+
+
+@click.group(cls=_EngineErrors)
+def engine() -> None:
+    """Run commands with a Docker engine."""
+
+
+@engine.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...]) -> None:
+    """Run COMMAND with the Docker engine of this machine, or with one that is started for it (Debian, root)."""
+    # The engine is also removed if the command is ended by a signal.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    sys.exit(session.run(command, TerminalProgress()))

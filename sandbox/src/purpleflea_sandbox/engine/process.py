@@ -1,0 +1,158 @@
+"""The Docker engine as a process: in separate network, mount and pid namespaces, without a route out of them.
+
+Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups are left,
+and are removed by name.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import packages, processes, waiting
+from purpleflea_sandbox.cluster.errors import ClusterError, with_log
+from purpleflea_sandbox.cluster.local import cgroups
+from purpleflea_sandbox.engine import runc_wrapper
+
+PACKAGES = ("containerd", "runc", "iptables", "iproute2", "util-linux", "mount")
+_ANSWER_LIMIT_S = 60.0
+_END_LIMIT_S = 60.0
+_PREFIX = "pf-engine-"
+"""Prefix of the folder of an engine, which has the name of its cgroup."""
+_HOLDER = "holder"
+_START = 'ip link set lo up && exec "$@"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A running engine."""
+
+    programs: Path
+    """Root of the unpacked packages."""
+    socket: Path
+    holder: int
+    """The process that holds the namespaces."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment of commands that use the engine."""
+        own = f"{self.programs}/usr/bin:{self.programs}/usr/sbin"
+        return {
+            **os.environ,
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "PATH": f"{own}:{packages.search_path()}",
+        }
+
+    def inside(self, *command: str) -> tuple[str, ...]:
+        """Return the command in the network of the engine, where the addresses of nodes are."""
+        network = f"--net=/proc/{self.holder}/ns/net"
+        ends_with_parent = (packages.program("setpriv"), "--pdeathsig", "TERM")
+        return (*ends_with_parent, packages.program("nsenter"), network, "--", *command)
+
+    def docker(self, *arguments: str, log: Path) -> None:
+        """Run a command of the Docker client.
+
+        Raises ClusterError if it fails.
+        """
+        run(self, ("docker", *arguments), log=log)
+
+
+def run(engine: Engine, command: tuple[str, ...], *, log: Path) -> None:
+    """Run a command that uses the engine, with its output in the log.
+
+    Raises ClusterError if it fails.
+    """
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command,
+            env=engine.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise with_log(f"'{' '.join(command[:4])}' failed (exit code {done.returncode})", log)
+
+
+@contextlib.contextmanager
+def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
+    """Run an engine with its images and containers in the folder `data` while the context is active."""
+    _remove_leftovers()
+    # The paths of sockets are limited to 107 characters, and those of the cache can be longer.
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = _start(programs, data, folder, log)
+    try:
+        if (holder := processes.handle(process.pid)) is not None:
+            holder.save(folder / _HOLDER)
+        engine = Engine(programs=programs, socket=folder / "docker.sock", holder=process.pid)
+        if not waiting.until(lambda: _answers(engine, process), timeout_s=_ANSWER_LIMIT_S):
+            raise with_log("the Docker engine did not start", log)
+        yield engine
+    finally:
+        _end(process)
+        _remove(folder)
+
+
+def _remove_leftovers() -> None:
+    """Remove the cgroups and folders of engines that were killed together with their parents."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        holder = processes.load(folder / _HOLDER)
+        if holder is not None and not holder.is_alive():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    cgroups.remove(folder.name, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    runtime = folder / "runc"
+    runtime.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {runc_wrapper.__file__} "$@"\n')
+    runtime.chmod(0o755)
+    argv = (
+        *(packages.program("setpriv"), "--pdeathsig", "KILL"),
+        *(packages.program("unshare"), "--net", "--mount", "--propagation=private", "--pid"),
+        *("--fork", "--kill-child", "--mount-proc", "sh", "-c", _START, "sh"),
+        *(f"{programs}/usr/bin/tini-static", "-g", "--", f"{programs}/usr/sbin/dockerd"),
+        f"--data-root={data}",
+        f"--exec-root={folder / 'exec'}",
+        f"--pidfile={folder / 'docker.pid'}",
+        f"--host=unix://{folder / 'docker.sock'}",
+        f"--cgroup-parent=/{folder.name}",
+        f"--add-runtime=restricted={runtime}",
+        "--default-runtime=restricted",
+    )
+    path = f"{programs}/usr/bin:{programs}/usr/sbin:{packages.search_path()}"
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            env={**os.environ, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        raise ClusterError(f"the Docker engine ended with exit code {process.returncode}")
+    docker = (f"{engine.programs}/usr/bin/docker", "version")
+    return (
+        subprocess.run(docker, env=engine.environment, capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(_END_LIMIT_S)
