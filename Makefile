@@ -100,12 +100,14 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
 	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
+	@$(PY) -m purpleflea_operator.codegen.chart_metadata
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
 	@$(PY) -m purpleflea_operator.datadog.definitions.export observability agent_check/purpleflea_agent.py
 
-chart: crds ## Package the Helm charts into dist/
+chart: crds ## Package the Helm charts into dist/, and render the objects for clusters without Helm into deploy/
+	@deploy/generate.sh > deploy/install.yaml
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator charts/paper-exchange
 
 cli: setup ## Build the kubectl plugin as one file, dist/kubectl-purpleflea.pyz
