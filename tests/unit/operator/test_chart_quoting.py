@@ -158,10 +158,17 @@ def rendered(name, values, release, namespace):
 
 
 def by_path(name, values, release="release", namespace="namespace", text=MARKER):
-    """Return the scalars of the objects, with the text in the place of the marker. A checksum has another one."""
+    """Return the scalars of the objects, with the text in the place of the marker.
+
+    The checksum of another text is another one, and the name of a Service gets a prefix if it starts with a digit.
+    """
     documents = json.loads(rendered(name, json.dumps(values), release, namespace))
     found = dict(charts.leaves(with_text(documents, text)))
-    return {path: value for path, value in found.items() if "checksum/admin-token" not in path[-1:]}
+    return {
+        path: value.removeprefix("exchange-") if isinstance(value, str) else value
+        for path, value in found.items()
+        if "checksum/admin-token" not in path[-1:]
+    }
 
 
 @pytest.mark.parametrize(("name", "text"), list(itertools.product(CHARTS, TEXTS)))
