@@ -113,6 +113,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_operator.codegen.plugin_reasons cli/src/kubectl_purpleflea/decisions/reasons.py
 	@$(PY) cli/rights_table.py docs/kubectl-plugin.md
 	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator charts/paper-exchange
+	@$(PY) -m purpleflea_operator.codegen.chart_metadata
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 	@$(PY) -m website.cli_reference docs/reference/kubectl-purpleflea.md
 
@@ -128,7 +129,8 @@ site: .venv-docs/.ready ## Build the documentation site into site/; it needs no 
 recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
 	@$(PY) -m website.recording docs/images/halt.svg
 
-chart: crds ## Build the Helm chart and the wheels into dist/, with the same bytes for the same commit
+chart: crds ## Build the Helm charts and the wheels into dist/ (reproducibly), and the objects for clusters without Helm into deploy/
+	@deploy/generate.sh > deploy/install.yaml
 	@$(PY) -m release.artifacts dist
 
 release-check: setup ## Check a release as far as it is possible on this machine: version, changelog, two builds, licenses, pins

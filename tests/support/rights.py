@@ -39,11 +39,17 @@ def rendered(
 
 def hooks(*values: str) -> list[dict[str, Any]]:
     """Return the manifests that Helm creates only while it uninstalls the chart."""
-    return [item for item in _template(*values) if _is_hook(item)]
+    found = _template(*values)
+    return [item for item in found if _annotations(item).get("helm.sh/hook") == "pre-delete"]
 
 
 def _is_hook(manifest: dict[str, Any]) -> bool:
-    return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
+    return "helm.sh/hook" in _annotations(manifest)
+
+
+def _annotations(manifest: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = manifest["metadata"].get("annotations", {})
+    return found
 
 
 def _template(

@@ -11,6 +11,15 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The name of a Service starts with a letter and has no dot, unlike that of a release. */}}
+{{- define "exchange.serviceName" -}}
+{{- $name := include "exchange.fullname" . | replace "." "-" -}}
+{{- if regexMatch "^[0-9]" $name -}}
+{{- $name = printf "exchange-%s" $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
 {{- define "exchange.selector" -}}
 app.kubernetes.io/name: exchange
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

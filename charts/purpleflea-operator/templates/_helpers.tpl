@@ -56,10 +56,15 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- merge $own (.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
-{{/* Labels and annotations of an object of the chart `root`, with its own `labels` and `annotations`. */}}
+{{/* Labels and annotations of an object of the chart `root`, with its own `labels` and `annotations`. A pod that is not a
+     replica of the operator needs another `name`, so that no selector matches it. */}}
 {{- define "purpleflea-operator.metadata" -}}
+{{- $labels := merge (include "purpleflea-operator.labels" .root | fromYaml) (.labels | default dict) -}}
+{{- with .name -}}
+{{- $_ := set $labels "app.kubernetes.io/name" . -}}
+{{- end -}}
 labels:
-  {{- merge (include "purpleflea-operator.labels" .root | fromYaml) (.labels | default dict) | toYaml | nindent 2 }}
+  {{- toYaml $labels | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -159,5 +164,5 @@ tolerations:
 {{- if eq .weight "0" -}}
 {{- $_ := set $annotations "helm.sh/hook-output-log-policy" "hook-failed" -}}
 {{- end -}}
-{{- include "purpleflea-operator.metadata" (dict "root" .root "annotations" $annotations) -}}
+{{- include "purpleflea-operator.metadata" (dict "root" .root "annotations" $annotations "name" .name) -}}
 {{- end -}}

@@ -142,10 +142,24 @@ def without_required(node):
     return [without_required(item) for item in node] if isinstance(node, list) else node
 
 
-def accepted(name, text):
+# Values that hide others.
+REPLACING = (
+    {"fullnameOverride": MARKER},
+    {"caBundle": {"configMap": MARKER}},
+    {"serviceAccount": {"name": MARKER}},
+    {"existingSecret": {"name": MARKER}},
+    {"persistence": {"existingClaim": MARKER}},
+)
+
+
+def accepted(name, text, without=()):
     """Return all values at once whose schema accepts the text."""
     is_valid = validator_of(name).is_valid
-    chosen = [part for part in parts_of(name) if is_valid(part) and is_valid(with_text(part, text))]
+    chosen = [
+        part
+        for part in parts_of(name)
+        if part not in without and is_valid(part) and is_valid(with_text(part, text))
+    ]
     return charts.merged(FIXED[name], *chosen)
 
 
@@ -158,10 +172,17 @@ def rendered(name, values, release, namespace):
 
 
 def by_path(name, values, release="release", namespace="namespace", text=MARKER):
-    """Return the scalars of the objects, with the text in the place of the marker. A checksum has another one."""
+    """Return the scalars of the objects, with the text in the place of the marker.
+
+    The checksum of another text is another one, and the name of a Service gets a prefix if it starts with a digit.
+    """
     documents = json.loads(rendered(name, json.dumps(values), release, namespace))
     found = dict(charts.leaves(with_text(documents, text)))
-    return {path: value for path, value in found.items() if "checksum/admin-token" not in path[-1:]}
+    return {
+        path: value.removeprefix("exchange-") if isinstance(value, str) else value
+        for path, value in found.items()
+        if "checksum/admin-token" not in path[-1:]
+    }
 
 
 @pytest.mark.parametrize(("name", "text"), list(itertools.product(CHARTS, TEXTS)))
@@ -170,6 +191,12 @@ def test_a_text_of_the_values_arrives_as_it_is(name, text):
     found = by_path(name, with_text(values, text))
     assert found == by_path(name, values, text=text)
     assert any(text in item for item in found.values() if isinstance(item, str))
+
+
+@pytest.mark.parametrize(("name", "text"), list(itertools.product(CHARTS, NAMES[:4])))
+def test_a_text_that_another_value_would_replace_arrives_as_it_is(name, text):
+    values = accepted(name, text, without=REPLACING)
+    assert by_path(name, with_text(values, text)) == by_path(name, values, text=text)
 
 
 @pytest.mark.parametrize(("name", "word"), list(itertools.product(CHARTS, NAMES)))

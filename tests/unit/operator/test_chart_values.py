@@ -237,15 +237,18 @@ def test_the_operator_gets_proxies_and_authorities():
     assert variables().keys().isdisjoint({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"})
 
 
+CA = {"key": "ca.crt", "path": "ca.crt"}
+
+
 @pytest.mark.parametrize(
     ("bundle", "volume"),
     [
-        ({"configMap": "a"}, {"configMap": {"name": "a"}}),
+        ({"configMap": "a"}, {"configMap": {"name": "a", "items": [CA]}}),
         (
             {"secret": "b"},
-            {"secret": {"secretName": "b", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"secret": {"secretName": "b", "items": [CA]}},
         ),
-        ({"configMap": "a", "secret": "b"}, {"configMap": {"name": "a"}}),
+        ({"configMap": "a", "secret": "b"}, {"configMap": {"name": "a", "items": [CA]}}),
     ],
 )
 def test_authorities_come_from_a_config_map_or_a_secret(bundle, volume):
@@ -387,6 +390,61 @@ def test_the_alerts_use_metrics_that_the_operator_exports():
     for alert in group["rules"]:
         for name in re.findall(r"purpleflea_operator_(\w+)", alert["expr"]):
             assert f'"{name}"' in text or f"_{name}" in text, name
+
+
+@pytest.mark.parametrize("release", ["7", "1e5", "a.b", "7.7", "a" * 53])
+def test_the_names_of_services_and_of_the_test_agent_are_valid_for_each_release(release):
+    operator = documents(
+        OPERATOR, {**WITHOUT_CRDS, "metrics": {"service": {"enabled": True}}}, release=release
+    )
+    exchange = documents(charts.EXCHANGE, release=release)
+    services = [item for item in (*operator, *exchange) if item["kind"] == "Service"]
+    assert len(services) == 2
+    for item in services:
+        assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", item["metadata"]["name"])
+    (pod,) = (item for item in operator if item["kind"] == "Pod")
+    assert re.fullmatch("[a-z0-9][-a-z0-9]{0,39}", pod["metadata"]["name"])
+
+
+EARLIER = """
+image: {repository: localhost/purpleflea-operator, tag: "", pullPolicy: IfNotPresent}
+imagePullSecrets: []
+agent:
+  image: {repository: localhost/purpleflea-agent, tag: "", pullPolicy: IfNotPresent}
+  fsGroup: auto
+  dnsPorts: [53, 1053, 5353]
+  upgradePolicy: Paced
+  restartPercent: 5
+crds: {install: true, keep: true}
+replicas: 2
+watchNamespaces: []
+userRoles: true
+admissionPolicies: true
+datadog: {namespaces: [datadog, datadog-agent], annotations: true, env: ""}
+observability: {secrets: [], urls: []}
+networkPolicy: {enabled: true, ingressNamespaces: [], nodeCidrs: []}
+workers: 8
+logLevel: INFO
+uninstallCheck: true
+serviceAccount: {name: "", annotations: {}}
+resources:
+  requests: {cpu: 50m, memory: 160Mi}
+  limits: {cpu: "1", memory: 1Gi}
+podLabels: {}
+podAnnotations: {}
+nodeSelector: {}
+tolerations: []
+affinity: {}
+priorityClassName: ""
+"""
+
+
+def test_with_all_values_of_an_earlier_chart_the_objects_are_those_of_the_defaults(tmp_path):
+    """`helm upgrade --reuse-values` replaces all default values by those of the earlier chart."""
+    copy = tmp_path / "chart"
+    shutil.copytree(OPERATOR, copy)
+    (copy / "values.yaml").write_text(EARLIER)
+    assert documents(copy) == documents(OPERATOR)
 
 
 BOUND = {"watchNamespaces": ["trading"], "telemetryRights": True}

@@ -1,0 +1,42 @@
+"""The test of the operator's chart on the cluster: it passes, leaves nothing, and names the cause if it fails."""
+
+import pytest
+
+from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.errors import DemoError
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+NAME, PLACE = "purpleflea-operator-test", f"--namespace={installation.OPERATOR}"
+
+
+def left(sandbox):
+    kinds = ("pods", "secrets", "serviceaccounts", "roles", "rolebindings", "pfa")
+    return {kind for kind in kinds if sandbox.tools.get(kind, NAME, PLACE)}
+
+
+def test_helm_test_proves_an_agent_and_leaves_nothing(sandbox):
+    answer = sandbox.tools.helm("test", "purpleflea-operator", PLACE)
+    assert "Phase:          Succeeded" in answer
+    assert left(sandbox) == set()
+
+
+def test_helm_test_fails_with_the_cause_and_the_next_one_passes(sandbox):
+    """A quota that admits no further pod of an agent."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small", "namespace": installation.OPERATOR},
+        "spec": {"hard": {"count/statefulsets.apps": "0"}},
+    }
+    sandbox.tools.apply(quota)
+    try:
+        with pytest.raises(DemoError):
+            sandbox.tools.helm("test", "purpleflea-operator", PLACE, "--timeout=40s")
+        log = sandbox.tools.kubectl("logs", f"pod/{NAME}", PLACE)
+        assert "is False" in log
+        assert "quota" in log
+    finally:
+        sandbox.tools.kubectl("delete", "resourcequota/small", PLACE)
+    sandbox.tools.helm("test", "purpleflea-operator", PLACE)
+    assert left(sandbox) == set()
