@@ -114,7 +114,7 @@ class Journal:
         return await self._run(self._store.orders.given_up, self._clock() - max_age_s)
 
     async def order_ages(self) -> list[float] | None:
-        """Return the ages of the orders in the last minute, oldest first; None if the node was booted since."""
+        """Return the ages of the orders in the window of order_times, oldest first; None if the node was booted since."""
         return await self._run(self._store.order_times.ages, self._monotonic())
 
     async def orders_since(self, moment: float) -> int:

@@ -172,9 +172,7 @@ class OrderManager:
                 try:
                     return await self._executor.send(
                         _closing_order(market, size),
-                        permit=lambda: self._control.sending(
-                            lambda: self._control.close_block_reason
-                        ),
+                        permit=lambda: self._leaving(lambda: self._control.close_block_reason),
                     )
                 except SendBlocked as blocked:
                     raise OrderRefused(blocked.reason) from None
@@ -183,10 +181,15 @@ class OrderManager:
         self._rate.record()
         try:
             return await self._executor.send(
-                request, permit=lambda: self._control.sending(lambda: self._control.block_reason)
+                request, permit=lambda: self._leaving(lambda: self._control.block_reason)
             )
         except SendBlocked as blocked:
             self._refuse(request, blocked.reason)
+
+    @contextlib.contextmanager
+    def _leaving(self, block_reason: Callable[[], str | None]) -> Iterator[None]:
+        with self._control.sending(block_reason), self._rate.leaving():
+            yield
 
     async def cancel(self, idempotency_key: str) -> OrderEntry | None:
         """Cancel a resting order on request, in any mode, and return its new state; None if there is no such order.

@@ -107,6 +107,6 @@ class AgentSpec(SpecModel):
         picked: dict[str, Any] = self.model_dump(
             include={"strategy", "markets", "api", "trading", "risk", "faucet"}
         )
-        if self.datadog.check.enabled and "status_access" not in self.api.model_fields_set:
+        if self.datadog.runs_status_check and "status_access" not in self.api.model_fields_set:
             picked["api"]["status_access"] = "Network"
         return Settings.model_validate(picked)
