@@ -82,7 +82,7 @@ def sending(*numbers: int, address: str = OTHER) -> list[Open]:
             [Open(number=n, address=f"10.1.0.{n}") for n in (3, 1, 2, 5, 4)],
             Open(number=9, address=THIRD),
             1,
-            id="the oldest if every client has an address of its own",
+            id="the oldest if every client has another address",
         ),
     ],
 )

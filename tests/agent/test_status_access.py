@@ -141,7 +141,7 @@ async def test_a_token_file_without_a_token_closes_the_account(
     ],
 )
 @pytest.mark.parametrize("access", ["Token", "Network"])
-async def test_routes_that_move_money_need_the_token_whoever_calls_them(
+async def test_routes_that_move_money_need_the_token_from_any_client(
     agents: Agents, method: str, path: str, access: str
 ) -> None:
     async with agents.client(LOCAL, has_token=False, access=access) as client:

@@ -25,7 +25,7 @@ from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.order_reconciliation import OrderReconciler
 from purpleflea_agent.trading.shutdown import Shutdown
-from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_contract.settings import Settings
 from purpleflea_sdk.control import ControlFile
 from purpleflea_sdk.settings import Environment, read_settings

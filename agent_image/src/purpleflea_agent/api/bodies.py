@@ -286,26 +286,27 @@ class PublicStatusAnswer(Body):
     """Values of metric tags that were sent as `other`, because the tag has a bound (at most 10 of each tag)."""
 
 
+STATUS = {
+    **PUBLIC_STATUS,
+    "account_data": "shown",
+    "positions": [POSITION],
+    "realized_pnl_usd": {"BTC-USD": "-3.25"},
+    "fees_usd": {"BTC-USD": "1.80"},
+    "equity_usd": "10000.00",
+    "peak_equity_usd": "10050.00",
+    "drawdown_pct": "0.4975",
+    "balance_usd": "9400.00",
+    "orders": {"filled": 3},
+    "open_orders": [SENT_ORDER],
+    "today": TODAY,
+    "escrows": {"released": 1},
+}
+
+
 class StatusAnswer(PublicStatusAnswer):
     """Status of the agent."""
 
-    model_config = example(
-        {
-            **PUBLIC_STATUS,
-            "account_data": "shown",
-            "positions": [POSITION],
-            "realized_pnl_usd": {"BTC-USD": "-3.25"},
-            "fees_usd": {"BTC-USD": "1.80"},
-            "equity_usd": "10000.00",
-            "peak_equity_usd": "10050.00",
-            "drawdown_pct": "0.4975",
-            "balance_usd": "9400.00",
-            "orders": {"filled": 3},
-            "open_orders": [SENT_ORDER],
-            "today": TODAY,
-            "escrows": {"released": 1},
-        }
-    )
+    model_config = example(STATUS)
 
     positions: tuple[PositionAnswer, ...]
     realized_pnl_usd: dict[str, Decimal]

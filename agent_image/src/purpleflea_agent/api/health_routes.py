@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response
 
 from purpleflea_agent.api.bodies import (
+    STATUS,
     HealthAnswer,
     PositionAnswer,
     PublicStatusAnswer,
@@ -77,7 +78,13 @@ def router(agent: Application) -> APIRouter:
         page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": content_type})
 
-    @routes.get("/v1/status", responses=documented(401, 503))
+    @routes.get(
+        "/v1/status",
+        responses={
+            200: {"content": {"application/json": {"example": STATUS}}},
+            **documented(401, 503),
+        },
+    )
     async def status(
         may_read_account: Annotated[bool, Depends(account_check(agent))],
     ) -> StatusAnswer | PublicStatusAnswer:

@@ -73,7 +73,7 @@ def _is_from_the_pod(request: Request) -> bool:
     """Return whether a client in the pod sent the request itself: kubectl port-forward, or a container of the pod.
 
     A proxy in the pod adds a header. The Host must be local too, because a page in a browser beside kubectl
-    port-forward can reach the port under a name of its own (DNS rebinding).
+    port-forward can reach the port under the name of its site (DNS rebinding).
     """
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False

@@ -1,7 +1,8 @@
-"""Times at which the last orders were recorded, by the monotonic clock, so that a new process counts them whatever the wall clock is.
+"""Times at which the last orders were recorded, by the monotonic clock, so that a new process counts them.
 
-Linux has one monotonic clock for all processes since the boot of the node. The times are a value by name in an existing
-table, so an older version of the agent can open the file. The store owns the open file and its transactions.
+The wall clock may be any, because Linux has one monotonic clock for all processes since the boot of the node. The times
+are a value by name in an existing table, so an older version of the agent can open the file. The store owns the open
+file and its transactions.
 """
 
 import json
