@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability chart cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ help: ## Show this list
 .venv/.ready: $(LOCKS) requirements/setup.sh
 	@requirements/setup.sh
 
-setup: .venv/.ready ## Create .venv with all tools and the five packages
+setup: .venv/.ready ## Create .venv with all tools and the six packages
 
 demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the operator and three agents, and show them
 	@$(SANDBOX) demo up
@@ -99,6 +99,7 @@ docs: setup ## Generate the tables of docs/, the reference of the API, and the O
 	@$(PY) -m purpleflea_contract.docs docs
 	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
+	@$(PY) -m purpleflea_operator.codegen.chart_docs charts/purpleflea-operator
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
@@ -106,6 +107,9 @@ observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terrafor
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator
+
+cli: setup ## Build the kubectl plugin as one file, dist/kubectl-purpleflea.pyz
+	@$(PY) cli/build_zipapp.py dist/kubectl-purpleflea.pyz
 
 images: setup ## Build all images
 	@$(SANDBOX) images build

@@ -15,7 +15,7 @@ lock requirements/go.txt requirements/go.in "$@"
 lock requirements/uv.txt requirements/uv.in "$@"
 lock requirements/check.txt requirements/check.in "$@"
 lock requirements/dev.txt requirements/dev.in contract/pyproject.toml sdk/pyproject.toml operator/pyproject.toml \
-    agent_image/pyproject.toml sandbox/pyproject.toml --extra cluster --extra exchange --extra datadog --extra terminal "$@"
+    agent_image/pyproject.toml sandbox/pyproject.toml cli/pyproject.toml --extra cluster --extra exchange --extra datadog --extra terminal "$@"
 lock operator/requirements.txt operator/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"
 lock agent_image/requirements.txt agent_image/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"
 lock sandbox/requirements-exchange.txt sandbox/pyproject.toml requirements/build.in --extra exchange -c requirements/dev.txt "$@"

@@ -37,5 +37,5 @@ if ! .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes
     .venv/bin/pip install --quiet --require-hashes -r requirements/dev.txt
 fi
 .venv/bin/pip install --quiet --no-deps --no-build-isolation --no-index \
-    -e contract -e sdk -e operator -e agent_image -e sandbox
+    -e contract -e sdk -e operator -e agent_image -e sandbox -e cli
 touch .venv/.ready

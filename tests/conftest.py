@@ -19,10 +19,12 @@ def nothing_of_datadog_is_inherited() -> Iterator[None]:
     os.environ.update(found)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Report the counts of this run to `make test`, which prints them in its table (tests/tiers.py)."""
     path = os.environ.get("PURPLEFLEA_TEST_COUNTS")
-    if path is None:
+    if path is None or hasattr(config, "workerinput"):
         return
     stats = terminalreporter.stats
     passed, skipped = len(stats.get("passed", [])), len(stats.get("skipped", []))

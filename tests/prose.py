@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RULES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
-PACKAGES = ("contract", "sdk", "operator", "agent_image", "sandbox")
+PACKAGES = ("contract", "sdk", "operator", "agent_image", "sandbox", "cli")
 
 PATTERNS = (
     *(

@@ -25,6 +25,7 @@ PACKAGES = {
     "K": "sdk/src/purpleflea_sdk",
     "C": "contract/src/purpleflea_contract",
     "S": "sandbox/src/purpleflea_sandbox",
+    "P": "cli/src/kubectl_purpleflea",
 }
 """Package folders by the prefixes of CONTRIBUTING.md."""
 PATH = re.compile(r"`(?P<path>\.?[\w-][\w.-]*/[\w./-]*)`|\]\((?P<link>[^)\s:#]+)(?:#[^)]*)?\)")
@@ -79,7 +80,7 @@ def test_the_operator_folder_is_not_a_package(repository):
     assert strays == []
 
 
-@pytest.mark.parametrize("folder", ["contract", "sdk", "operator", "agent_image", "sandbox"])
+@pytest.mark.parametrize("folder", ["contract", "sdk", "operator", "agent_image", "sandbox", "cli"])
 def test_modules_are_short_and_have_a_docstring(repository, folder):
     faults = []
     for path in (repository / folder / "src").rglob("*.py"):
@@ -103,7 +104,7 @@ def test_the_chart_is_for_the_version_of_the_operator(repository):
 
     chart = (repository / "charts/purpleflea-operator/Chart.yaml").read_text()
     assert f"appVersion: {__version__}" in chart
-    for project in ("contract", "sdk", "operator", "agent_image", "sandbox"):
+    for project in ("contract", "sdk", "operator", "agent_image", "sandbox", "cli"):
         text = (repository / project / "pyproject.toml").read_text()
         assert f'version = "{__version__}"' in text
 

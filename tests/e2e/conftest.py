@@ -20,7 +20,7 @@ from support.audit import AuditLog
 NAME = "e2e"
 OPERATOR_NAME = "purpleflea-operator"
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
 
 
@@ -64,7 +64,7 @@ class Sandbox:
         conditions = self.agent(namespace, name).get("status", {}).get("conditions", [])
         return {item["type"]: item for item in conditions}
 
-    def wait_ready(self, namespace: str, name: str = "momentum", *, timeout_s: float = 90) -> None:
+    def wait_ready(self, namespace: str, name: str = "momentum", *, timeout_s: float = 240) -> None:
         def ready() -> bool:
             agent = self.agent(namespace, name)
             status = agent.get("status", {})

@@ -10,8 +10,8 @@ from purpleflea_contract import metrics
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAME = "checked"
 PODS = [f"{NAME}-0", f"{NAME}-1"]

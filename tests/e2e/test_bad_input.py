@@ -9,8 +9,8 @@ from support import waiting
 from support.builders import a_spec
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def manifest(name="probe", **changes):

@@ -13,8 +13,8 @@ from purpleflea_sandbox.images import build
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 DRIVER = "k8s.csi.datadoghq.com"
 BY_CSI = {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"type": "DSDSocketDirectory"}}

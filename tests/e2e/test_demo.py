@@ -6,7 +6,7 @@ import pytest
 
 from purpleflea_sandbox.cluster import providers
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def demo(repository, *arguments):

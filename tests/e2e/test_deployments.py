@@ -16,8 +16,8 @@ from support.desired_objects import MONITORS
 from support.workflow import Runner, Workflow
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=90)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAMESPACE, SECRET, ENV = "released", "datadog-keys", "e2e-released"
 IMAGE = "localhost/purpleflea-agent"

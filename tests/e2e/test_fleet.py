@@ -9,8 +9,8 @@ from purpleflea_sandbox.demo import installation
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 SETTLE_S = 15  # as in the operator: minimum interval between status writes that change only counts

@@ -14,8 +14,8 @@ from support.builders import a_halt
 from support.pod_processes import pid_of
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAMESPACE = "halts"
 SYSTEM = installation.OPERATOR

@@ -9,7 +9,7 @@ import pytest
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NAMESPACE, RUNNER_NAMESPACE = "trading", "datadog-runner"

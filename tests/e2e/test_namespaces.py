@@ -9,8 +9,8 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 RELEASE, HOME = "bound-operator", "bound-system"
 USER = f"system:serviceaccount:{HOME}:{RELEASE}"

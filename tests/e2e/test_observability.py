@@ -16,8 +16,8 @@ from support.datadog_objects import held
 from support.desired_objects import MONITORS, OBJECTS
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
 NS, SECRET = "observed", "datadog-keys"
 APP_KEY = "app-key-of-the-sandbox"

@@ -13,8 +13,8 @@ from support.builders import a_spec
 from support.pod_processes import pid_of, resident_mib
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 USER = f"{installation.OPERATOR}:purpleflea-operator"
 NAMESPACE = installation.OPERATOR

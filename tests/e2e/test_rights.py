@@ -7,7 +7,7 @@ import pytest
 
 from support.rights import Right, granted, roles, used
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 VALUES = ("observability.secrets[0].namespace=any", "observability.secrets[0].name=any")
 """The values with which the tests of PurpleFleaObservability install the chart."""

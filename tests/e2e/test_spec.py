@@ -10,8 +10,8 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,serviceaccounts"

@@ -11,8 +11,8 @@ from purpleflea_sandbox.demo import installation
 from support import previous_release, waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 CRD = "purplefleaagents.purpleflea.com"
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/trading"
 NAMESPACE = "two-versions"

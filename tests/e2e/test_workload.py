@@ -9,8 +9,8 @@ from purpleflea_sandbox.demo import installation
 from support import waiting
 
 # Every poll of the cluster starts a process.
-wait_for = functools.partial(waiting.wait_for, every_s=0.3, timeout_s=90)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+wait_for = functools.partial(waiting.wait_for, every_s=0.3, timeout_s=180)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAME = "keeper"
 OPERATOR = ("deployment/purpleflea-operator", f"--namespace={installation.OPERATOR}")

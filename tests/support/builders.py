@@ -76,7 +76,7 @@ def a_container(
     name: str,
     image: str,
     *,
-    ports: Mapping[str, Mapping[str, int]] | None = None,
+    ports: Mapping[str, Mapping[str, int | str]] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> MutableManifest:
     """Return a container with named ports ({name: {containerPort, hostPort?}}) and plain variables."""
@@ -106,14 +106,15 @@ def a_datadog_daemon_set(
 ) -> MutableManifest:
     """Return the DaemonSet of a node agent as the Helm chart of Datadog renders it."""
 
-    def port(number: int) -> dict[str, int]:
-        return {"containerPort": number, **({"hostPort": number} if host_ports else {})}
+    def port(number: int, protocol: str = "TCP") -> dict[str, int | str]:
+        host_port = {"hostPort": number} if host_ports else {}
+        return {"containerPort": number, **host_port, "protocol": protocol}
 
     env = {"DD_DOGSTATSD_NON_LOCAL_TRAFFIC": "true"}
     if logs is not None:
         env["DD_LOGS_ENABLED"] = logs
     containers = [
-        a_container("agent", image, ports={"dogstatsdport": port(dogstatsd_port)}, env=env)
+        a_container("agent", image, ports={"dogstatsdport": port(dogstatsd_port, "UDP")}, env=env)
     ]
     if apm:
         containers.append(a_container("trace-agent", image, ports={"traceport": port(apm_port)}))

@@ -38,6 +38,8 @@ class Agent:
     dropped: int = 0
     is_alive: bool = True
     silent_s: float = 0
+    beats_every_s: int = STEP_S
+    """Time between two heartbeats; an agent that waits for its next interval sends them less often."""
 
 
 @dataclass(kw_only=True)
@@ -118,7 +120,8 @@ class Scenario:
         wallet = ("currency:usdc", "wallet_type:trading")
         self._point(metrics.WALLET_BALANCE.name, "gauge", agent.balance, name, *wallet)
         self._point(metrics.POSITION_MISMATCHES.name, "gauge", agent.mismatches, name)
-        self._point(metrics.HEARTBEAT.name, "count", 5, name)
+        if self.now % agent.beats_every_s == 0:
+            self._point(metrics.HEARTBEAT.name, "count", 1, name)
         if agent.interval_failures:
             failures, strategy = metrics.INTERVAL_FAILURES.name, "error_type:strategy"
             self._point(failures, "count", agent.interval_failures, name, strategy)

@@ -25,7 +25,7 @@ class KopfThread:
         self._thread.start()
         return self
 
-    def join(self, timeout: float = 15.0) -> None:
+    def join(self, timeout: float = 60.0) -> None:
         """Wait for the end, and raise the exception of the main."""
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -33,7 +33,7 @@ class KopfThread:
         if self._error is not None:
             raise self._error
 
-    def stop(self, timeout: float = 15.0) -> None:
+    def stop(self, timeout: float = 60.0) -> None:
         self.stop_flag.set()
         self.join(timeout)
 

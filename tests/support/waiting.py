@@ -13,7 +13,7 @@ POLL_S = 0.02
 
 
 def wait_for(
-    look: Callable[[], T], *, what: str = "it", timeout_s: float = 15.0, every_s: float = POLL_S
+    look: Callable[[], T], *, what: str = "it", timeout_s: float = 60.0, every_s: float = POLL_S
 ) -> T:
     """Return the first truthy result of `look`.
 

@@ -14,7 +14,7 @@ from support.paper_agents import NUDGE, PaperAgents
 
 NS, NAME = "trading", "momentum"
 WORKERS = 8
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def conditions(server, name):

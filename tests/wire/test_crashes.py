@@ -11,7 +11,7 @@ NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
 WRITES = range(9)
 """More than the writes to create or change an agent; after the last write no operator is killed."""
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 def is_settled(server):

@@ -9,7 +9,7 @@ from support.builders import a_datadog_daemon_set, a_halt, an_agent
 from support.paper_agents import PaperAgents
 
 NS, NAME, SYSTEM = "trading", "momentum", "purpleflea-system"
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def condition(server, kind, name=NAME, namespace=NS, of="PurpleFleaAgent"):

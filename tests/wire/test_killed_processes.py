@@ -16,7 +16,7 @@ from support.builders import a_datadog_daemon_set, an_agent
 
 NS, NAME = "trading", "momentum"
 CHILDREN = ("ConfigMap", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget")
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

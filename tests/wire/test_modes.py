@@ -7,7 +7,7 @@ from support.paper_agents import PaperAgents
 from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -53,6 +53,22 @@ def test_no_resource_outside_the_namespaces_is_requested(server, an_operator):
     assert not resources & {"daemonsets", "services", "nodes", "namespaces", "secrets"}
 
 
+def test_with_telemetry_rights_a_bound_operator_detects_node_agents_and_proves_the_telemetry(
+    server, an_operator
+):
+    daemon_set = a_datadog_daemon_set(host_ports=True)
+    server.put(daemon_set)
+    for namespace in (*BOUND, "elsewhere"):
+        server.put(an_agent_in(namespace))
+    with an_operator(watch_namespaces=BOUND, telemetry_rights=True):
+        for kind in ("DatadogInstalled", "Ready"):
+            server.wait_until(lambda k=kind: condition_of(server, "trading", k) == "True")
+        server.wait_until(lambda: server.lists(resource="nodes"))
+    assert condition_of(server, "elsewhere") is None
+    pods = {namespace for resource, namespace in requested(server) if resource == "pods"}
+    assert pods == {*BOUND, "datadog", "datadog-agent"}
+
+
 def test_a_child_deleted_while_the_watch_of_its_namespace_was_stalled_is_recreated(
     server, an_operator
 ):

@@ -23,14 +23,19 @@ def used(server):
     return found
 
 
-@pytest.mark.parametrize("bound", [(), (NS,)], ids=["cluster-wide", "bound"])
+@pytest.mark.parametrize(
+    ("bound", "telemetry"),
+    [((), False), ((NS,), False), ((NS,), True)],
+    ids=["cluster-wide", "bound", "bound with telemetry rights"],
+)
 def test_the_operator_uses_no_permission_that_the_chart_does_not_grant(
-    server_without_pods, an_operator, bound
+    server_without_pods, an_operator, bound, telemetry
 ):
     server = server_without_pods
     server.put(a_datadog_daemon_set())
     server.put(an_agent())
-    with an_operator(server, watch_namespaces=bound, lease_namespace="purpleflea-system"):
+    settings = {"watch_namespaces": bound, "telemetry_rights": telemetry}
+    with an_operator(server, **settings, lease_namespace="purpleflea-system"):
         server.wait_until(lambda: server.get("StatefulSet", NS, NAME) is not None)
         # A stuck pod, whose Events are read; a halt; and an obsolete child.
         server.put(a_pod(ready=False, waiting="ContainerCreating"))
@@ -42,6 +47,7 @@ def test_the_operator_uses_no_permission_that_the_chart_does_not_grant(
         server.put(a_halt())
         server.wait_until(lambda: server.get("PurpleFleaHalt", NS, "incident").get("status"))
     values = [f"watchNamespaces={{{','.join(bound)}}}"] if bound else []
+    values += ["telemetryRights=true"] if telemetry else []
     found = used(server)
     assert found <= granted(roles(*values))
     assert Right("networking.k8s.io", "networkpolicies", "delete") in found

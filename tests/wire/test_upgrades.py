@@ -8,7 +8,7 @@ from support.builders import a_datadog_daemon_set, an_agent
 
 NS = "trading"
 OLD, NEW = "registry.example.com/agent:1", "registry.example.com/agent:2"
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
 WRITES = range(8)
 """More than the writes of the change; after the last write no operator is killed."""
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def condition(server, kind):

@@ -297,6 +297,6 @@ def test_a_foreign_pod_with_the_labels_of_an_agent_delays_no_proof_of_a_halt(ser
         rogue["status"]["podIP"] = "10.9.9.9"
         server.put(rogue)
         server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"trading": {"mode": "Halted"}}})
-        server.wait_until(lambda: reason(server, "TradingActive") == "Halted", timeout=15)
+        server.wait_until(lambda: reason(server, "TradingActive") == "Halted", timeout=60)
         annotations = server.get("Pod", NS, "copy-of-momentum")["metadata"].get("annotations", {})
         assert "purpleflea.com/mode" not in annotations

@@ -168,16 +168,22 @@ HEARTBEAT = Metric(
     name="agent.heartbeat",
     type=MetricType.COUNT,
     unit="event",
-    description="Completed trading intervals. If it is missing, the agent has crashed, is stuck or cannot trade.",
-    emitted="after each completed trading interval, also while halted; not if the exchange or the journal failed",
+    description="Completed trading intervals, and signs of life while the agent waits for the next one. If it is"
+    " missing, the agent has crashed, is stuck or cannot trade.",
+    emitted="after each completed trading interval, also while halted, and then every 20 s until the next interval"
+    " starts; not during an interval, and not if the last one failed",
 )
+HEARTBEAT_PERIOD_S = 20
+"""Time between two heartbeats while an agent waits for its next trading interval, in seconds. The shortest window of a
+monitor is one minute, so it contains at least two of them for each interval of up to an hour."""
 INTERVAL_FAILURES = Metric(
     name="agent.interval.failures_total",
     type=MetricType.COUNT,
     unit="error",
     tags=(tags.ERROR_TYPE,),
     description="Failures in trading intervals, one per interval and class. If the failure concerns only some of the"
-    " markets, the interval is completed for the others and still sends a heartbeat.",
+    " markets, the interval is completed for the others and still sends a heartbeat. An interval without any market is"
+    " repeated after a minute at the latest.",
     emitted="after each trading interval with a failure",
 )
 RISK_REFUSALS = Metric(

@@ -1,4 +1,5 @@
-"""Command line of the operator: `python -m purpleflea_operator`, or `... uninstall-check` before it is uninstalled.
+"""Command line of the operator: `python -m purpleflea_operator [--SETTING=VALUE ...]`, or `... uninstall-check` before
+it is uninstalled.
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator cannot start, 3 if it lost its lease.
 """
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from purpleflea_operator import app, logs, timings, uninstall_check
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
-from purpleflea_operator.settings import OperatorSettings
+from purpleflea_operator.settings import ArgumentError, OperatorSettings
 
 LEASE_LOST = 3
 GC_THRESHOLD = 2_000
@@ -29,11 +30,14 @@ def main() -> int:
     if sys.argv[1:] == [uninstall_check.COMMAND]:
         return uninstall_check.main()
     try:
-        settings = OperatorSettings()
+        settings = OperatorSettings.of_arguments(sys.argv[1:])
+    except ArgumentError as error:
+        print(f"purpleflea-operator: {error}", file=sys.stderr)
+        return 1
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        print(f"purpleflea-operator: PURPLEFLEA_OPERATOR_{name}: {first['msg']}", file=sys.stderr)
+        name = "_".join(str(part) for part in ("PURPLEFLEA_OPERATOR", *first["loc"])).upper()
+        print(f"purpleflea-operator: {name}: {first['msg']}", file=sys.stderr)
         return 1
     logs.configure(settings.log_level)
     # With the default threshold of 700 objects, the collector needs 5 % of the CPU time at the creation of agents.

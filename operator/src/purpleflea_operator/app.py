@@ -48,7 +48,6 @@ from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
 from purpleflea_operator.own_health import OwnHealth
@@ -113,9 +112,7 @@ class _Operator:
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._scope = WatchScope(
-            namespaces=settings.watch_namespaces, operator_namespace=settings.own_namespace
-        )
+        self._scope = settings.watch_scope
         self._clock = clock
         self._stack = stack
         self._agents = agents

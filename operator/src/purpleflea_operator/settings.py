@@ -1,12 +1,14 @@
-"""Settings of the operator process from environment variables. No other module may read settings."""
+"""Settings of the operator process from environment variables and arguments. No other module may read settings."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from purpleflea_operator import __version__, timings
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.manifests.metadata import Defaults
 
 Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -16,8 +18,17 @@ TrustedNamespace = Annotated[
 Url = Annotated[str, Field(pattern="^https?://[^ ]+$", max_length=253)]
 
 
+SecretName = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+
+
+class ArgumentError(ValueError):
+    """An argument of the command line is not a setting. The text has the argument and the remedy."""
+
+
 class OperatorSettings(BaseSettings):
-    """Settings of the operator process. Each is the environment variable PURPLEFLEA_OPERATOR_<NAME>."""
+    """Settings of the operator process. Each is the environment variable PURPLEFLEA_OPERATOR_<NAME>, or the argument
+    --<name>=<value>, which takes precedence.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PURPLEFLEA_OPERATOR_", frozen=True)
 
@@ -29,6 +40,8 @@ class OperatorSettings(BaseSettings):
         "IfNotPresent"
     )
     """Pull policy of that image: Always, IfNotPresent or Never."""
+    agent_image_pull_secrets: Annotated[tuple[SecretName, ...], NoDecode, Field(max_length=8)] = ()
+    """Names of Secrets with registry credentials for that image, separated by commas."""
     agent_fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = 10001
     """Group that owns the volumes of agents. If empty, the cluster assigns it, as OpenShift does."""
     agent_dns_ports: Annotated[
@@ -41,6 +54,8 @@ class OperatorSettings(BaseSettings):
     """Percentage of the agents of an env that may restart at a time without a change by a user, at least one agent."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
     """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
+    telemetry_rights: bool = False
+    """True if an operator that is bound to namespaces may read node agents, pods and nodes of the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()
     """Values of spec.url to which Datadog keys may be sent, separated by commas. Datadog's sites are always allowed."""
     datadog_namespaces: Annotated[tuple[TrustedNamespace, ...], NoDecode, Field(max_length=64)] = (
@@ -68,6 +83,40 @@ class OperatorSettings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
+    @classmethod
+    def of_arguments(cls, arguments: Iterable[str]) -> Self:
+        """Return the settings with those of the command line, such as --log-level=DEBUG.
+
+        Raises:
+            ArgumentError: An argument is not a setting, or has no value.
+            ValidationError: A value is not valid.
+        """
+        values: dict[str, Any] = {}
+        for argument in arguments:
+            flag, separator, value = argument.partition("=")
+            name = flag.removeprefix("--").replace("-", "_")
+            if not flag.startswith("--") or not separator or name not in cls.model_fields:
+                raise ArgumentError(
+                    f"{flag[:100]!r} is not a setting of the operator; write --NAME=VALUE, such as --log-level=DEBUG"
+                )
+            values[name] = value
+        return cls(**values)
+
+    @property
+    def watch_scope(self) -> WatchScope:
+        """Return the namespaces that the operator watches."""
+        return WatchScope(
+            namespaces=self.watch_namespaces,
+            telemetry_namespaces=self.telemetry_namespaces,
+            operator_namespace=self.own_namespace,
+        )
+
+    @property
+    def telemetry_namespaces(self) -> tuple[str, ...]:
+        """Return the namespaces of node agents that an operator bound to other namespaces also watches."""
+        is_extended = self.telemetry_rights and bool(self.watch_namespaces)
+        return self.datadog_namespaces if is_extended else ()
+
     @property
     def own_namespace(self) -> str:
         """Return the namespace of the operator; empty if it runs outside a cluster."""
@@ -79,6 +128,7 @@ class OperatorSettings(BaseSettings):
         return Defaults(
             image=self.agent_image,
             image_pull_policy=self.agent_image_pull_policy,
+            image_pull_secrets=self.agent_image_pull_secrets,
             fs_group=self.agent_fs_group,
             dns_ports=self.agent_dns_ports,
             operator_namespace=self.own_namespace,
@@ -92,7 +142,12 @@ class OperatorSettings(BaseSettings):
         return None if value == "" else value
 
     @field_validator(
-        "watch_namespaces", "datadog_urls", "datadog_namespaces", "agent_dns_ports", mode="before"
+        "watch_namespaces",
+        "datadog_urls",
+        "datadog_namespaces",
+        "agent_dns_ports",
+        "agent_image_pull_secrets",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -110,3 +165,13 @@ class OperatorSettings(BaseSettings):
                 "the list is empty; name the namespaces of the Datadog node agents, or write * to trust all"
             )
         return value
+
+    @model_validator(mode="after")
+    def _names_node_agents(self) -> Self:
+        """Refuse every namespace together with bound namespaces, because it would add the pods of the whole cluster."""
+        if "*" in self.telemetry_namespaces:
+            raise ValueError(
+                "with watch_namespaces and telemetry_rights, datadog_namespaces must name the namespaces of the "
+                "Datadog node agents; replace * by their names"
+            )
+        return self

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeGuard, cast
 
 from purpleflea_contract import routes
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk import pauses
 from purpleflea_sdk.control import ControlFile, Drain
 from purpleflea_sdk.exit_deadline import TELEMETRY_TIMEOUT_S, exit_within
 from purpleflea_sdk.http import listener, plain_server
@@ -88,17 +89,20 @@ class Agent:
         with self.control.sending(lambda: self.control.block_reason):
             yield
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait, or return at once when the process is asked to stop. For an async function."""
+    async def sleep(self, seconds: float, *, heartbeats: bool = False) -> None:
+        """Wait, or return at once when the process is asked to stop. For an async function.
+
+        With `heartbeats`, a heartbeat is sent every 20 s meanwhile. Use it after an interval that was completed.
+        """
         self._attach()
         assert self._wakeup is not None  # noqa: S101 - for the type checker
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wakeup.wait()
+        sign_of_life = metrics.record_idle_heartbeat if heartbeats else None
+        await pauses.pause(self._wakeup, seconds, sign_of_life)
 
-    def wait(self, seconds: float) -> None:
-        """Wait, or return at once when the process is asked to stop. For a function that is not async."""
-        self._stopping.wait(seconds)
+    def wait(self, seconds: float, *, heartbeats: bool = False) -> None:
+        """Do the same for a function that is not async."""
+        sign_of_life = metrics.record_idle_heartbeat if heartbeats else None
+        pauses.pause_thread(self._stopping, seconds, sign_of_life)
 
     def stop(self) -> None:
         """Ask the function to return, and let no more money leave. Safe in a signal handler."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from purpleflea_contract.metrics import HEARTBEAT_PERIOD_S
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
@@ -275,6 +276,15 @@ async def test_a_gone_agent_leaves_the_heartbeat_monitor_after_a_day_without_a_s
     await scenario.minutes(24 * 60 + 10, step_s=600)
     assert scenario.not_ok() == {}
     assert [item[1] for item in scenario.notified("heartbeat")].count("Alert") == 1
+
+
+async def test_an_agent_that_waits_an_hour_for_its_next_interval_alerts_only_when_it_dies(scenario):
+    scenario.agents[ONE].beats_every_s = HEARTBEAT_PERIOD_S
+    await scenario.minutes(65, step_s=20)
+    assert scenario.notified("heartbeat") == []
+    scenario.agents[ONE].is_alive = False
+    await scenario.minutes(7)
+    assert scenario.notified("heartbeat") == [(ONE, "Alert")]
 
 
 @pytest.mark.parametrize("key", sorted(WITH_LONG_HISTORY))

@@ -335,7 +335,7 @@ class ApiServer:
         """Remove the recorded requests."""
         self._endpoint.recorder.clear()
 
-    def wait_until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], object], *, timeout: float = 60.0) -> None:
         """Block until the condition holds. It is checked after each change and request, and every 50 ms."""
         deadline = time.monotonic() + timeout
         with self._store.changed:
@@ -345,6 +345,6 @@ class ApiServer:
                     raise TimeoutError(f"condition not met within {timeout:g} s: {condition}")
                 self._store.changed.wait(min(left, _POLL_S))
 
-    async def until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], *, timeout: float = 60.0) -> None:
         """Wait for a condition without blocking the loop of the caller."""
         await asyncio.to_thread(self.wait_until, condition, timeout=timeout)

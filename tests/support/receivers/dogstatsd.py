@@ -157,7 +157,7 @@ class DogStatsdSink:
         return [point for point in self.points if point.name == name]
 
     def wait_for(
-        self, name: str, matches: Callable[[Point], bool] = lambda _: True, *, timeout_s: float = 15
+        self, name: str, matches: Callable[[Point], bool] = lambda _: True, *, timeout_s: float = 60
     ) -> Point:
         """Wait for the first point of a metric that matches and return it."""
         matching = wait_for(

@@ -69,7 +69,7 @@ class TraceAgent:
         name: str,
         matches: Callable[[JsonSpan], bool] = lambda _: True,
         *,
-        timeout_s: float = 15.0,
+        timeout_s: float = 60.0,
     ) -> JsonSpan:
         """Wait for the first span of a name that matches and return it."""
         matching = wait_for(

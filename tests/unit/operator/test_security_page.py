@@ -45,8 +45,9 @@ def test_the_table_of_user_roles_has_exactly_the_roles_and_rights_of_the_chart()
     assert found == {name: granted_rights for (_, name), granted_rights in user_roles().items()}
 
 
-def test_an_operator_bound_to_namespaces_has_no_other_right():
-    assert granted(roles(BOUND, *SECRETS)) <= documented()
+@pytest.mark.parametrize("values", [(), ("telemetryRights=true",)])
+def test_an_operator_bound_to_namespaces_has_no_other_right(values):
+    assert granted(roles(BOUND, *values, *SECRETS)) <= documented()
 
 
 @pytest.mark.parametrize("right", sorted(granted(roles(*SECRETS))), ids=str)

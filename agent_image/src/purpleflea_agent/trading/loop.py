@@ -33,6 +33,7 @@ from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_agent.trading.strategy_runner import StrategyRunner
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Settings
+from purpleflea_sdk import pauses
 from purpleflea_sdk.telemetry import logs, metrics, tracing
 from purpleflea_sdk.telemetry.tracing import ActiveSpan
 
@@ -42,6 +43,9 @@ RETRY_INTERVAL = timedelta(seconds=1)
 RETRY_LIMIT = timedelta(seconds=15)
 """Longest interval between two attempts to read an account that cannot be read, unless the trading interval is longer.
 A wrong API key or address does not correct itself, and a service that is down must not be flooded."""
+REPEAT_INTERVAL = timedelta(minutes=1)
+"""Longest interval after an interval that failed before any order. It had no effect, so it can be repeated. Otherwise,
+one lost connection would leave an agent with an interval of an hour without a heartbeat for an hour."""
 
 logger = logging.getLogger("purpleflea.trading")
 
@@ -74,6 +78,8 @@ class TradingLoop:
         self._stopping = asyncio.Event()
         self._is_running = False
         self._failures: set[str] = set()
+        self._is_completed = False
+        self._has_ordered = False
         self._sizing = Sizing(
             order_size=quantities.decimal(settings.trading.order_size),
             signal_threshold=quantities.decimal(settings.trading.signal_threshold),
@@ -117,18 +123,21 @@ class TradingLoop:
 
     def _period(self, unread_in_a_row: int) -> timedelta:
         """Return the time between the starts of two intervals; it grows while the account cannot be read."""
-        is_ready = self._account.is_known and self._account.is_confirmed
         factor: int = 2 ** min(unread_in_a_row, 10)
         backoff = min(RETRY_INTERVAL * factor, RETRY_LIMIT)
-        return max(self._interval, backoff) if is_ready else backoff
+        if not (self._account.is_known and self._account.is_confirmed):
+            return backoff
+        is_repeated = not (self._is_completed or self._has_ordered)
+        interval = min(self._interval, REPEAT_INTERVAL) if is_repeated else self._interval
+        return max(interval, backoff)
 
     async def trade_once(self) -> None:
         """Trade one interval over all markets; only a completed interval sends a heartbeat."""
-        is_completed = False
+        self._is_completed = self._has_ordered = False
         self._failures.clear()
         with tracing.span(spans.INTERVAL) as span:
             try:
-                is_completed = await self._trade(span)
+                self._is_completed = await self._trade(span)
             except (ExchangeError, JournalError) as error:
                 span.fail(error)
                 logs.log_interval_failed(self._add_failure(error), error)
@@ -138,7 +147,7 @@ class TradingLoop:
                 logger.exception("Trading interval failed")
         for error_type in sorted(self._failures):
             metrics.record_interval_failure(error_type)
-        if is_completed:
+        if self._is_completed:
             metrics.record_heartbeat()
         else:
             metrics.report_dropped_telemetry()
@@ -204,6 +213,7 @@ class TradingLoop:
             request = OrderRequest(
                 idempotency_key=str(uuid.uuid4()), market=market, side=step.side, size=step.size
             )
+            self._has_ordered = True
             # The order manager counts and logs errors of an order.
             with contextlib.suppress(OrderRefused, OrderUnsettled, ExchangeError):
                 await self._orders.place(request, reference_price=closes[-1])
@@ -223,8 +233,6 @@ class TradingLoop:
         return signal
 
     async def _pause(self, duration: timedelta) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, duration.total_seconds())):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        """Wait for the next interval. This task sends the heartbeats meanwhile, so none hides a loop that is stuck."""
+        sign_of_life = metrics.record_idle_heartbeat if self._is_completed else None
+        await pauses.pause(self._stopping, duration.total_seconds(), sign_of_life)

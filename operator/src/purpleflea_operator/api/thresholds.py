@@ -238,8 +238,8 @@ class Heartbeat(MonitorThresholds):
     critical: Level = 1
     """Heartbeats within the window below which the monitor alerts."""
     window: Window = "5m"
-    """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than two trading
-    intervals of the agents, because one failed interval leaves a gap of two."""
+    """Evaluation window in minutes or hours, such as 5m or 1h. An agent that waits for its next
+    interval sends a heartbeat every 20 s. With less than 3m, one failed interval may alert."""
 
 
 class DroppedTelemetry(MonitorThresholds):
@@ -270,7 +270,7 @@ class IntervalFailures(MonitorThresholds):
     """Failures within the window below which the warning recovers."""
     window: Window = "10m"
     """Evaluation window in minutes or hours, such as 10m or 1h. The default levels are for trading intervals of up to
-    half a minute."""
+    a minute. An interval without any market is repeated after a minute, so longer ones reach them too."""
 
 
 class PositionMismatch(MonitorThresholds):

@@ -65,6 +65,8 @@ class Defaults:
 
     image: str
     image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets with registry credentials for the image, in the namespace of the agent."""
     fs_group: int | None = 10001
     """Group that owns the volumes. None if the cluster assigns it, as OpenShift does. The default is the group of the
     agent image."""

@@ -86,9 +86,18 @@ def _pod_spec(
     ]
     if init_containers:
         spec["initContainers"] = init_containers
-    if agent.spec.image and agent.spec.image.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in agent.spec.image.pull_secrets]
+    secrets = _pull_secrets(agent, spec, defaults)
+    if secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     return spec
+
+
+def _pull_secrets(agent: Agent, spec: MutableManifest, defaults: Defaults) -> tuple[str, ...]:
+    """Return the Secrets of the agent's image, and those of the default image if a container uses it."""
+    own = agent.spec.image.pull_secrets if agent.spec.image else ()
+    containers = (*spec["containers"], *spec.get("initContainers", ()))
+    uses_default = any(item.get("image") == defaults.image for item in containers)
+    return tuple(dict.fromkeys((*own, *(defaults.image_pull_secrets if uses_default else ()))))
 
 
 def _placement(agent: Agent) -> MutableManifest:

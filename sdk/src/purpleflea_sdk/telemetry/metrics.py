@@ -175,6 +175,12 @@ def record_heartbeat() -> None:
 
 
 @guarded(METRICS)
+def record_idle_heartbeat() -> None:
+    """Send a heartbeat while the agent waits for its next interval. The last one was completed."""
+    emitter().send(contract.HEARTBEAT)
+
+
+@guarded(METRICS)
 def record_interval_failure(error_type: str) -> None:
     """Count a failure in a trading interval."""
     emitter().send(contract.INTERVAL_FAILURES, error_type=error_type)

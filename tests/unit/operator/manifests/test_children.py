@@ -356,6 +356,32 @@ def test_the_pod_has_the_scheduling_rules_of_the_spec():
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
 
 
+OWN_IMAGE = {"repository": "acme/agent", "tag": "1", "pullSecrets": ["own", "shared"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, ["default", "shared"]),
+        ({"image": OWN_IMAGE}, ["own", "shared"]),
+        # The init container that waits for the node agent has the default image.
+        ({"image": OWN_IMAGE, "datadog": {"whenMissing": "Hold"}}, ["own", "shared", "default"]),
+    ],
+)
+def test_the_secrets_of_the_default_image_are_those_of_pods_that_use_it(changes, names):
+    agent = Agent(
+        namespace="trading",
+        name="momentum",
+        uid="agent-uid",
+        generation=1,
+        spec=AgentSpec.model_validate(a_spec(**changes)),
+    )
+    defaults = Defaults(image=DEFAULTS.image, image_pull_secrets=("default", "shared"))
+    *_, workload = children(agent, defaults, HOST_IP)
+    found = workload["spec"]["template"]["spec"]["imagePullSecrets"]
+    assert [item["name"] for item in found] == names
+
+
 def test_the_token_of_the_agents_own_endpoints_is_mounted_if_it_is_set():
     api = {"keySecretRef": {"name": "key"}, "tokenSecretRef": "token"}
     spec = template(api=api)["spec"]

@@ -181,7 +181,7 @@ TELEMETRY = (
         Severity.QUIET,
         "The operator is bound to namespaces, or the API server refuses nodes, pods or DaemonSets, so "
         "the operator cannot see the objects that would prove the connection.",
-        "`helm upgrade purpleflea-operator ... --set watchNamespaces=null`",
+        "`helm upgrade purpleflea-operator ... --set telemetryRights=true`, or `--set watchNamespaces=null`",
     ),
     explain(
         Reason.WAITING_FOR_AGENTS,

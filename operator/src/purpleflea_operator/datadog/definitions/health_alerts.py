@@ -32,7 +32,7 @@ def alerts(parameters: Parameters) -> tuple[Alert, ...]:
 
 
 def heartbeat(parameters: Parameters) -> Alert:
-    """Return the alert on an agent that completes no trading interval.
+    """Return the alert on an agent that completes no trading interval, and does not wait for the next one either.
 
     Missing data counts as zero, so the end of an agent has one state, Alert. With notify_no_data it would have two:
     the node agent sends zeros for five minutes (dogstatsd_expiry_seconds), and then nothing.

@@ -76,8 +76,8 @@ def _not_installed(observed: ObservedState) -> Finding:
     if not facts.is_visible:
         message = (
             "the operator cannot see DaemonSets, because it is bound to namespaces. "
-            "Set the connection in spec.datadog.connection, "
-            "or bind the operator to the whole cluster (chart value watchNamespaces)"
+            "Set the connection in spec.datadog.connection, let the operator read the node agents (chart value "
+            "telemetryRights), or bind the operator to the whole cluster (chart value watchNamespaces)"
         )
         return finding(kind, Reason.NOT_VISIBLE, message)
     if facts.is_extended:
@@ -200,8 +200,9 @@ def _refused(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
         return _telemetry(Reason.METRICS_OFF, message)
     if current.refusal is Refusal.NOT_VISIBLE:
         message = (
-            f"{current.refusal_message}{kept}. Bind the operator to the whole cluster (chart value watchNamespaces), "
-            "or request another connection by name in spec.datadog.connection"
+            f"{current.refusal_message}{kept}. Let the operator read the node agents (chart value telemetryRights), "
+            "bind the operator to the whole cluster (chart value watchNamespaces), or request another connection by "
+            "name in spec.datadog.connection"
         )
         return _telemetry(Reason.NOT_VISIBLE, message)
     if current.refusal is Refusal.POD_SECURITY:
@@ -262,8 +263,8 @@ def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | No
         return _telemetry(Reason.NODE_AGENT_NOT_READY, message)
     message = (
         "the operator cannot see nodes or pods, so it is unknown whether each node has a node agent. "
-        "Bind the operator to the whole cluster (chart value watchNamespaces) with the chart's ClusterRole, "
-        "which has list and watch on nodes and pods"
+        "Grant list and watch on nodes and pods with the chart's ClusterRole: set the chart value telemetryRights, or "
+        "bind the operator to the whole cluster (chart value watchNamespaces)"
     )
     return _telemetry(Reason.NOT_VISIBLE, message)
 

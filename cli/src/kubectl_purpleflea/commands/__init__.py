@@ -1,0 +1,1 @@
+"""The command line, one module per command. `application` imports a module only when its command runs."""

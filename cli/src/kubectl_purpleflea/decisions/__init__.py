@@ -1,0 +1,1 @@
+"""Decisions of the plugin as pure functions of observed objects: no process, clock, file or output."""

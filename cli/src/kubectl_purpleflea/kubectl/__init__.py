@@ -1,0 +1,1 @@
+"""Requests to the cluster through kubectl. The only package that starts processes or opens connections."""

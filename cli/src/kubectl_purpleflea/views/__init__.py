@@ -1,0 +1,1 @@
+"""Texts that the commands print, as pure functions of decisions and observed objects."""

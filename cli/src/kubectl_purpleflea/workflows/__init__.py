@@ -1,0 +1,1 @@
+"""Sequences of requests and decisions, one module per task of a command."""

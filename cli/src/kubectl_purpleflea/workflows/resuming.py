@@ -1,0 +1,150 @@
+"""Resumes agents: deletes PurpleFleaHalts, and waits until the agents have taken the mode that then applies.
+
+A mode is never loosened without the operator, because only the operator reads every request that applies to an agent.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubectl_purpleflea.decisions.failures import Failure
+from kubectl_purpleflea.decisions.objects import at, condition, id_of, name_of, namespace_of, text
+from kubectl_purpleflea.kubectl.client import Kubectl, KubectlError
+from kubectl_purpleflea.kubectl.cluster import AGENTS, HALTS
+from purpleflea_contract import kubernetes
+
+ROUND_S = 1.0
+Report = Callable[[str], None]
+
+
+class SelectionError(Exception):
+    """The halts to delete cannot be determined. The text is the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The result of a resume."""
+
+    deleted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    """Agents that other halts or their spec keep from trading."""
+    unproven: tuple[str, ...] = ()
+    """Halts that may exist, and agents that have not resumed, with the reason."""
+
+
+def chosen(
+    kubectl: Kubectl, names: Sequence[str], labels: str, *, everything: bool
+) -> list[dict[str, Any]]:
+    """Return the halts that the arguments of the command name.
+
+    Raises:
+        SelectionError: A name is not a halt.
+        KubectlError: The halts cannot be read.
+    """
+    flags = (f"--selector={labels}",) if labels else ()
+    halts = {name_of(item): item for item in kubectl.items(HALTS, *flags)}
+    if everything or labels:
+        return list(halts.values())
+    missing = [name for name in names if name not in halts]
+    if missing:
+        raise SelectionError(_explained(kubectl, missing[0]))
+    return [halts[name] for name in dict.fromkeys(names)]
+
+
+def _explained(kubectl: Kubectl, name: str) -> str:
+    """Return why a name is not a halt, and the command if it is an agent."""
+    try:
+        agent = kubectl.find(AGENTS, name)
+    except KubectlError:
+        agent = None
+    halts = at(agent, "status", "trading", "halts") or ()
+    if halts:
+        command = (
+            f"kubectl purpleflea resume {' '.join(str(item).partition('/')[2] for item in halts)}"
+        )
+        return (
+            f"{name} is an agent; it is halted by {', '.join(map(str, halts))}. A halt can select more agents. To end "
+            f"the halt: {command}"
+        )
+    return f"PurpleFleaHalt {name} does not exist; list them: kubectl get pfh"
+
+
+def resume(
+    kubectl: Kubectl, halts: Sequence[dict[str, Any]], *, force: bool, deadline: float
+) -> Resumed:
+    """Delete the halts, and wait until no agent reports them."""
+    deleted: list[str] = []
+    unproven: list[str] = []
+    for item in halts:
+        problem = _delete(kubectl.in_namespace(namespace_of(item)), item, force=force)
+        if problem:
+            unproven.append(f"{id_of(item)}: {problem}")
+        else:
+            deleted.append(id_of(item))
+    waiting, held = _wait(kubectl, halts, set(deleted), deadline) if deleted else ([], [])
+    return Resumed(deleted=tuple(deleted), held=tuple(held), unproven=(*unproven, *waiting))
+
+
+def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> str:
+    """Delete a halt. Return why this is not proven, or nothing."""
+    name = name_of(halt)
+    try:
+        if force:
+            note = f"{kubernetes.ANNOTATION_FORCE_RESUME}=true"
+            kubectl.run("annotate", HALTS, name, note, "--overwrite")
+        kubectl.run("delete", HALTS, name, "--wait=false")
+    except KubectlError as error:
+        if error.kind is not Failure.NOT_FOUND and not error.is_ambiguous:
+            return (
+                f"{error}. To resume although agents drain: --force"
+                if "drained" in str(error)
+                else str(error)
+            )
+    try:
+        found = kubectl.find(HALTS, name)
+    except KubectlError as error:
+        return f"it is unknown whether the halt is deleted: {error}"
+    if found is None or at(found, "metadata", "uid") != at(halt, "metadata", "uid"):
+        return ""
+    if at(found, "metadata", "deletionTimestamp"):
+        return f"the halt is being deleted, and waits for {at(found, 'metadata', 'finalizers')}"
+    return "the halt still exists"
+
+
+def _wait(
+    kubectl: Kubectl, halts: Sequence[dict[str, Any]], deleted: set[str], deadline: float
+) -> tuple[list[str], list[str]]:
+    """Return the agents that have not resumed at the deadline, and those that something else halts."""
+    is_cluster = any(at(item, "spec", "selector", "scope") == "Cluster" for item in halts)
+    place = ("--all-namespaces",) if is_cluster else ()
+    waiting, held = ["the agents were not read"], list[str]()
+    while True:
+        try:
+            agents = kubectl.items(AGENTS, *place)
+            waiting = [line for item in agents if (line := _waits_for(item, deleted))]
+            held = [line for item in agents if (line := _is_held(item, deleted))]
+        except KubectlError as error:
+            waiting = [f"the agents cannot be read: {error}"]
+        if not waiting or time.monotonic() >= deadline:
+            return waiting, held
+        time.sleep(min(ROUND_S, max(0.0, deadline - time.monotonic())))
+
+
+def _waits_for(agent: dict[str, Any], deleted: set[str]) -> str:
+    """Return why an agent has not resumed; empty if it has, or if something else halts it."""
+    halts = set(at(agent, "status", "trading", "halts") or ())
+    if halts & deleted:
+        return f"{id_of(agent)}: the operator has not ended the halt for it"
+    active = condition(agent, "TradingActive")
+    if active.get("reason") == "Resuming":
+        return f"{id_of(agent)}: {text(active.get('message'))}"
+    return ""
+
+
+def _is_held(agent: dict[str, Any], deleted: set[str]) -> str:
+    mode = text(at(agent, "status", "trading", "mode"))
+    if mode in ("", "Active"):
+        return ""
+    halts = sorted(set(at(agent, "status", "trading", "halts") or ()) - deleted)
+    return f"{id_of(agent)}: {mode} by {', '.join(halts) or 'spec.trading.mode'}"
