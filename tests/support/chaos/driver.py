@@ -114,6 +114,7 @@ class Driver:
             ).closes
             if not closes:
                 return "no price"
+            self._limited.discard(key)  # it is sent again, and may get another outcome
             order = await process.app.orders.place(request, reference_price=closes[-1])
         except OrderRefused as refused:
             return f"refused: {refused.reason}"

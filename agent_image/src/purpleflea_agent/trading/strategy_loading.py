@@ -36,9 +36,9 @@ def from_path(path: str) -> Strategy:
     if not module_name or not name:
         raise UnknownStrategy(f"the strategy {path!r} is not a path: write it as module:function")
     if module_name.endswith(".py") or "/" in module_name or os.sep in module_name:
-        module = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
         raise UnknownStrategy(
-            f"the strategy {path!r} names a file: write its module, as in {module}:{name}"
+            f"the strategy {path!r} names a file: write its module, as in {dotted}:{name}"
         )
     described = f"the module of the strategy {path!r} cannot be imported"
     module = loaded(lambda: import_module(module_name), described)
