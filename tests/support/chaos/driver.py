@@ -114,11 +114,11 @@ class Driver:
             ).closes
             if not closes:
                 return "no price"
-            self._limited.discard(key)  # it is sent again, and may get another outcome
             order = await process.app.orders.place(request, reference_price=closes[-1])
         except OrderRefused as refused:
             return f"refused: {refused.reason}"
         except ALREADY_KNOWN as error:
+            self._limited.discard(key)  # it was sent again, with another outcome
             if isinstance(error, Refused) and error.status in (401, 429):
                 self._limited.add(key)
             elif not isinstance(error, Refused):
