@@ -21,10 +21,11 @@ from purpleflea_agent.trading import order_execution
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.exposure import PositionRange
+from purpleflea_agent.trading.lookups import LOOKUP_DELAYS_S
 from purpleflea_agent.trading.market_data import MARKET_DATA
 from purpleflea_agent.trading.missing_orders import LateLookups
 from purpleflea_agent.trading.order_checks import OrderChecks, is_pending
-from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
+from purpleflea_agent.trading.order_execution import OrderExecutor
 from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events, quantities
