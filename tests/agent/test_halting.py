@@ -108,8 +108,8 @@ def delay_write(
         (a_position, close, "write", ORDERS, "Stopped", "Active"),
         (nothing, create, "write_escrow", ESCROWS, "Active", "Halted"),
         (nothing, create, "write_escrow", ESCROWS, "Active", "Stopped"),
-        (nothing, claim, "set_value", CLAIM, "Active", "Stopped"),
-        (nothing, claim, "set_value", CLAIM, "Halted", "Stopped"),
+        (nothing, claim, "postpone_claims", CLAIM, "Active", "Stopped"),
+        (nothing, claim, "postpone_claims", CLAIM, "Halted", "Stopped"),
     ],
 )
 async def test_nothing_is_sent_if_the_mode_changes_during_the_write_to_the_journal(

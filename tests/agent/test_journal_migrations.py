@@ -127,7 +127,7 @@ async def test_a_migrated_journal_is_read_as_before(path: Path) -> None:
     }
     reported = {"BTC-USD": ReportedPosition(size=Decimal("0.01"), realized_pnl_usd=Decimal(7))}
     assert (await journal.reconcile(reported)).realized["BTC-USD"] == 7
-    assert await journal.get_value("faucet_not_before") == "1800003600.0"
+    assert await journal.faucet_not_before() == 1800003600.0
     assert (await journal.today())[1]["orders"] == 6
     assert await journal.update_peak_equity(Decimal(1)) == Decimal("10080.00")
     await journal.close()

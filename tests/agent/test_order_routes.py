@@ -87,7 +87,7 @@ def test_open_orders_come_first_and_then_the_newest(client: Client) -> None:
     assert (listed[0]["limit_price"], listed[0]["price"]) == ("50000", None)
     assert [order["order_id"] for order in client.orders(limit=2)] == [resting, newest[1]]
     assert [order["order_id"] for order in client.orders(state="open")] == [resting]
-    status = client.agent.http.get("/v1/status").json()
+    status = client.agent.status()
     assert [order["order_id"] for order in status["open_orders"]] == [resting]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from purpleflea_sdk.http import plain_server
+from purpleflea_sdk.http import open_connections, plain_server
 from purpleflea_sdk.http.listener import bound_socket
 from purpleflea_sdk.http.response import Response
 
@@ -142,11 +142,11 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("limit", ["MAX_CONNECTIONS_PER_ADDRESS", "MAX_CONNECTIONS"])
+@pytest.mark.parametrize("limit", ["MAX_CONNECTIONS_OF_ADDRESS", "MAX_CONNECTIONS"])
 async def test_silent_connections_are_replaced_and_never_keep_a_probe_out(
     server: Server, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(plain_server, limit, 3)
+    monkeypatch.setattr(open_connections, limit, 3)
     silent = [await server.connect() for _ in range(3)]
     assert (await server.receive(GET + b"\r\n")).startswith(b"HTTP/1.1 503 ")
     async with asyncio.timeout(5):

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,7 +67,7 @@ def test_a_crash_between_commit_and_answer_results_in_one_order(
     with AgentProcess(folder, trace_agent.environment) as agent:
         agent.wait_until_ready()
         wait_for(
-            lambda: agent.http.get("/v1/status").json()["orders"] == {"filled": 1},
+            lambda: agent.status()["orders"] == {"filled": 1},
             what="the old order settled",
         )
         (order,) = exchange.orders.values()
@@ -190,7 +189,7 @@ async def test_unfinished_work_is_settled_soon_with_any_trading_interval(
         exchange.orders["k1"] = exchange.filled(
             "k1", {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "market"}
         )
-        wait_for(lambda: status(agent)["orders"] == {"filled": 1}, what="the order settled")
+        wait_for(lambda: agent.status()["orders"] == {"filled": 1}, what="the order settled")
         assert agent.http.get("/v1/control").json()["at_rest"] is False
         exchange.escrows["esc_1"] = {
             "escrow_id": "esc_1",
@@ -199,13 +198,8 @@ async def test_unfinished_work_is_settled_soon_with_any_trading_interval(
             "counterparty_id": "agent_b",
             "amount_usd": "25",
         }
-        wait_for(lambda: status(agent)["escrows"] == {"created": 1}, what="the escrow settled")
+        wait_for(lambda: agent.status()["escrows"] == {"created": 1}, what="the escrow settled")
         wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="the drained state")
-
-
-def status(agent: AgentProcess) -> dict[str, Any]:
-    answer: dict[str, Any] = agent.http.get("/v1/status").json()
-    return answer
 
 
 def test_an_invalid_environment_is_one_line_of_json(
@@ -254,7 +248,7 @@ def test_stopped_and_sigterm_close_positions_and_active_trades_again(
 
 
 def dropped_traces(agent: AgentProcess) -> float:
-    dropped = agent.http.get("/v1/status").json()["telemetry_dropped_by_signal"]["traces"]
+    dropped = agent.status()["telemetry_dropped_by_signal"]["traces"]
     families = text_string_to_metric_families(agent.http.get("/metrics").text)
     samples = {
         s.labels["signal"]: s.value for f in families for s in f.samples if "signal" in s.labels

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_agent.trading import strategies
-from purpleflea_agent.trading.strategies import UnknownStrategy
+from purpleflea_agent.trading import strategy_loading
+from purpleflea_agent.trading.strategy_loading import UnknownStrategy
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
 from support.waiting import wait_for
@@ -128,4 +128,4 @@ def test_a_module_that_ends_the_process_is_an_unknown_strategy(
     (tmp_path / "ends_the_process.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UnknownStrategy, match=error):
-        strategies.from_path("ends_the_process:f")
+        strategy_loading.from_path("ends_the_process:f")

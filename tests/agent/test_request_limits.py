@@ -1,9 +1,11 @@
 """Limits for clients, over real sockets and with short limits."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -11,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from purpleflea_sdk.http.request_limits import BodyLimit, TimeoutProtocol
+from purpleflea_sdk.http.request_limits import BodyLimit, RequestLimit, TimeoutProtocol
 from support.waiting import wait_for
 
 LIMIT_S = 0.3
@@ -83,3 +85,33 @@ def test_a_client_that_disconnects_in_its_body_affects_no_other_client(
     with socket.create_connection(("127.0.0.1", port), timeout=5) as other:
         other.sendall(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
         assert answer(other).endswith(b"ok")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(("/v1/status", 503), ("/v1/trade", 503)),
+        *((path, 200) for path in ("/healthz", "/readyz", "/v1/control")),
+    ],
+)
+async def test_requests_in_work_are_limited_but_not_for_probes_and_the_operator(
+    path: str, status: int
+) -> None:
+    finished = asyncio.Event()
+
+    async def hangs(request: Request) -> Response:
+        if request.url.path == "/slow":
+            await finished.wait()
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/{path:path}", hangs)])
+    transport = httpx.ASGITransport(RequestLimit(app, max_requests=2))
+    async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
+        slow = [asyncio.create_task(client.get("/slow")) for _ in range(2)]
+        await asyncio.sleep(0)
+        answer = await client.get(path)
+        assert answer.status_code == status
+        assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+        finished.set()
+        assert [(await task).status_code for task in slow] == [200, 200]
+        assert (await client.get("/v1/status")).status_code == 200

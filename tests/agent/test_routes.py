@@ -72,7 +72,7 @@ def test_a_trade_is_filled_observed_and_in_the_status(running: Running) -> None:
         "agent.order.execute", lambda span: span["meta"].get("order_id") == order["order_id"]
     )
     assert span["metrics"]["size"] == 0.01
-    status = running.agent.http.get("/v1/status").json()
+    status = running.agent.status()
     assert status["positions"][0]["market"] == "BTC-USD"
     assert status["orders"]["filled"] >= 1
     assert status["today"]["filled"] >= 1
@@ -351,6 +351,6 @@ def test_the_same_idempotency_key_gives_the_same_escrow(running: Running) -> Non
     first = running.post("/v1/escrow/create", body, key="escrow-key")
     second = running.post("/v1/escrow/create", body, key="escrow-key")
     assert first.json() == second.json()
-    assert running.agent.http.get("/v1/status").json()["escrows"]["created"] >= 1
+    assert running.agent.status()["escrows"]["created"] >= 1
     other = running.post("/v1/escrow/create", {**body, "amount_usd": "2.00"}, key="escrow-key")
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")

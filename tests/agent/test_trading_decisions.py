@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from purpleflea_agent.trading import risk, sizing, strategies
 from purpleflea_agent.trading.risk import OrderContext
 from purpleflea_agent.trading.sizing import MAX_STEPS, Sizing, Step
+from purpleflea_agent.trading.strategy_loading import UnknownStrategy
 from purpleflea_contract.settings import Risk
 
 PRICE = Decimal(60000)
@@ -51,7 +52,7 @@ def test_mean_reversion_buys_below_the_mean_and_sells_above() -> None:
 
 def test_a_strategy_is_found_with_underscore_or_hyphen() -> None:
     assert strategies.find("mean-reversion") is strategies.find("mean_reversion")
-    with pytest.raises(strategies.UnknownStrategy, match="mean_reversion, momentum"):
+    with pytest.raises(UnknownStrategy, match="mean_reversion, momentum"):
         strategies.find("astrology")
 
 

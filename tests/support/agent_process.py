@@ -204,6 +204,12 @@ class AgentProcess:
         except httpx.TransportError:
             return None
 
+    def status(self) -> dict[str, Any]:
+        """Return the answer of /v1/status to a request with the token."""
+        answer = self.http.get("/v1/status", headers={"Authorization": f"Bearer {TOKEN}"})
+        status: dict[str, Any] = answer.raise_for_status().json()
+        return status
+
     def terminate(self, timeout_s: float = 20.0) -> int:
         """Send SIGTERM as the kubelet does; return the exit code."""
         self._process.send_signal(signal.SIGTERM)

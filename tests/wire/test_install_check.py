@@ -31,7 +31,7 @@ def test_a_working_installation_passes_and_no_agent_is_left(server, an_operator,
 
 
 def test_without_an_operator_the_check_fails_and_no_agent_is_left(server):
-    with pytest.raises(install_check.CheckError, match="read its log|WaitingForOperator"):
+    with pytest.raises(install_check.CheckError, match=r"read its log|WaitingForOperator"):
         asyncio.run(checked(server.url, 0.5))
     assert server.objects("PurpleFleaAgent") == []
 

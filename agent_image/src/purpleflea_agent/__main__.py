@@ -10,7 +10,7 @@ import sys
 from purpleflea_agent import application
 from purpleflea_agent.api.app import create_app
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.trading.strategies import UnknownStrategy
+from purpleflea_agent.trading.strategy_loading import UnknownStrategy
 from purpleflea_sdk import exit_deadline
 from purpleflea_sdk.http import listener
 from purpleflea_sdk.http.server import Server

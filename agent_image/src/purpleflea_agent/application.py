@@ -8,24 +8,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from purpleflea_agent.exchange.dialects import DIALECTS
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import Exchange
-from purpleflea_agent.journal import Journal
-from purpleflea_agent.parts import create_parts
+from purpleflea_agent.parts import TradingParts, create_parts
 from purpleflea_agent.trading import strategies
-from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.drain import DrainReporter
-from purpleflea_agent.trading.escrows import EscrowManager
-from purpleflea_agent.trading.faucet import FaucetClient
 from purpleflea_agent.trading.loop import TradingLoop
-from purpleflea_agent.trading.order_manager import OrderManager
-from purpleflea_agent.trading.order_reconciliation import OrderReconciler
-from purpleflea_agent.trading.shutdown import Shutdown
-from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_contract.settings import Settings
 from purpleflea_sdk.control import ControlFile
 from purpleflea_sdk.settings import Environment, read_settings
@@ -37,23 +29,14 @@ logger = logging.getLogger("purpleflea.agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """A running agent."""
+class Application(TradingParts):
+    """A running agent: the parts of its account, the loop, and the files that it follows."""
 
     environment: Environment
     settings: Settings
     control: ControlFile
     key_file: KeyFile
     token_file: KeyFile | None
-    exchange: Exchange
-    journal: Journal
-    account: Account
-    orders: OrderManager
-    escrows: EscrowManager
-    faucet: FaucetClient
-    shutdown: Shutdown
-    reconciler: OrderReconciler
-    drain: DrainReporter
     loop: TradingLoop
 
     async def run(self, started: asyncio.Event) -> None:
@@ -152,20 +135,12 @@ def build(  # noqa: PLR0913 - the parts that differ between production, a paper 
         is_durable=is_durable,
     )
     return Application(
+        **{part.name: getattr(parts, part.name) for part in fields(parts)},
         environment=environment,
         settings=settings,
         control=control,
         key_file=KeyFile(environment.api_key_file),
         token_file=KeyFile(environment.api_token_file) if environment.api_token_file else None,
-        exchange=exchange,
-        journal=parts.journal,
-        account=parts.account,
-        orders=parts.orders,
-        escrows=parts.escrows,
-        faucet=parts.faucet,
-        shutdown=parts.shutdown,
-        reconciler=parts.reconciler,
-        drain=parts.drain,
         loop=TradingLoop(
             settings,
             strategy=strategy,

@@ -4,11 +4,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from purpleflea_agent.paper import options
+from purpleflea_agent.paper.errors import PaperError
+
+PROGRAM = "purpleflea-agent"
+USER_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code of the process."""
     given = _parser().parse_args(arguments)
+    try:
+        options.refuse_contradictions(given)
+    except PaperError as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        return USER_ERROR
     if given.paper or given.replay is not None:
         from purpleflea_agent.paper import run
 
@@ -18,10 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return __main__.main()
 
 
-def _parser() -> argparse.ArgumentParser:
-    from purpleflea_agent.paper import options
+class _Parser(argparse.ArgumentParser):
+    """Reports an error in one line, without the list of all options before it."""
 
-    parser = argparse.ArgumentParser(prog="purpleflea-agent", allow_abbrev=False)
+    def error(self, message: str) -> NoReturn:
+        self.exit(USER_ERROR, f"{PROGRAM}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser(
         "run",

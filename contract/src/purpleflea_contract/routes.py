@@ -42,7 +42,8 @@ STATUS = Route(
     method="GET",
     path="/v1/status",
     who="people, operator (dropped telemetry), the Datadog check",
-    meaning="Positions, profit, balance, orders, escrows, dropped telemetry.",
+    meaning="Mode and dropped telemetry; positions, profit, balance, orders and escrows for requests that may get them "
+    "(spec.api.statusAccess).",
 )
 METRICS = Route(
     method="GET",

@@ -56,6 +56,11 @@ class ApiSettings(SpecModel):
     """HTTP contract of the services. Seed is the contract of the published integration page."""
     endpoints: Endpoints = Endpoints()
     """Base URLs of the services."""
+    status_access: Literal["Token", "Network"] = "Token"
+    """Requests for /v1/status that get positions, balances and orders (default Token). Token: those with the bearer
+    token of tokenSecretRef; without tokenSecretRef, those from the pod itself, such as through kubectl port-forward.
+    Network: every request that the NetworkPolicy admits. Datadog's check has no token, so the default is Network if
+    spec.datadog.check is enabled. Any other request gets the mode and the telemetry counters."""
 
 
 class TradingSettings(SpecModel):

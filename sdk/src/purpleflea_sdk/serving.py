@@ -327,7 +327,7 @@ def _uvicorn() -> Run:
         remedy = "pip install 'purpleflea-sdk[app]'"
         raise ImportError(f"an application needs uvicorn: {remedy}") from error
     from purpleflea_sdk.http.asgi import OperatorPaths
-    from purpleflea_sdk.http.request_limits import BodyLimit
+    from purpleflea_sdk.http.request_limits import BodyLimit, RequestLimit
     from purpleflea_sdk.http.server import Server
 
     def run(process: _Process, bound: socket.socket) -> bool:
@@ -335,7 +335,7 @@ def _uvicorn() -> Run:
         assert process.app is not None  # noqa: S101 - for the type checker
         paths = OperatorPaths(process.answer, process.app, process.running)
         server = Server(
-            BodyLimit(paths),
+            BodyLimit(RequestLimit(paths)),
             agent.environment,
             at_exit=agent.stop,
             exit_code=lambda: process.exit_code,

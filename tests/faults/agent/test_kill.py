@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S
-from support.agent_process import TRADING, AgentFolder
+from support.agent_process import TOKEN, TRADING, AgentFolder
 from support.paper_exchange import PaperExchange
 from support.waiting import wait_for
 
@@ -79,7 +79,8 @@ class ForkServer:
         """Return the orders of the running agent by status."""
         url = f"http://127.0.0.1:{self.logged('http_port')[-1]}"
         try:
-            orders: dict[str, int] = httpx.get(f"{url}/v1/status").json()["orders"]
+            answer = httpx.get(f"{url}/v1/status", headers={"Authorization": f"Bearer {TOKEN}"})
+            orders: dict[str, int] = answer.json()["orders"]
         except httpx.TransportError:
             return {"written": 0}
         return orders

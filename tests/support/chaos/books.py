@@ -245,16 +245,25 @@ class Books:
     def _directed(self, agent: ChaosAgent, market: str, body: dict[str, Any]) -> Decimal:
         sign = 1 if body["side"] == "buy" else -1
         held = self.positions(agent).get(market, ZERO) * sign
-        same = [item for item in self.open_orders(agent) if item.request.side == body["side"]]
+        same = [item for item in self._known_open(agent) if item.request.side == body["side"]]
         rest = sum(
             (o.request.size - o.filled_size for o in same if o.request.market.name == market), ZERO
         )
         return max(ZERO, held + rest + Decimal(body["size"]))
 
+    def _known_open(self, agent: ChaosAgent) -> list[Order]:
+        """Return the open orders without those of a lost journal, which have no record."""
+        times = self.sent[agent.name].times
+        return [
+            order
+            for order in self.open_orders(agent)
+            if times.get(order.request.idempotency_key, agent.lost_at) >= agent.lost_at
+        ]
+
     def _largest(self, agent: ChaosAgent, market: str) -> Decimal:
         held = self.positions(agent).get(market, ZERO)
         rest = {"buy": ZERO, "sell": ZERO}
-        for order in self.open_orders(agent):
+        for order in self._known_open(agent):
             if order.request.market.name == market:
                 rest[order.request.side] += order.request.size - order.filled_size
         return max(held + rest["buy"], rest["sell"] - held, ZERO)

@@ -118,6 +118,7 @@ class Driver:
         except OrderRefused as refused:
             return f"refused: {refused.reason}"
         except ALREADY_KNOWN as error:
+            self._limited.discard(key)  # it was sent again, with another outcome
             if isinstance(error, Refused) and error.status in (401, 429):
                 self._limited.add(key)
             elif not isinstance(error, Refused):

@@ -7,6 +7,7 @@ that it has no effect: its requests, its disk and its metrics are closed, as tho
 import asyncio
 import contextvars
 import json
+import math
 import shutil
 import sqlite3
 from collections import deque
@@ -217,6 +218,8 @@ class ChaosAgent:
         self.slow_s = 0.0
         self.epoch = 0
         """Number of lost volumes."""
+        self.lost_at = -math.inf
+        """Time at which the last volume was lost."""
         self._loop = loop
         self._chance = plan.random("disk", number)
         self.state = self.folder / "state"
@@ -256,6 +259,7 @@ class ChaosAgent:
     def lose_volume(self) -> None:
         """Delete the journal, as with a new pod without spec.storage."""
         self.epoch += 1
+        self.lost_at = self._loop.now
         shutil.rmtree(self.state)
         self.state.mkdir()
 

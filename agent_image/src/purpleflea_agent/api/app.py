@@ -12,7 +12,10 @@ from fastapi import FastAPI
 
 from purpleflea_agent.api import health_routes, order_routes, problems, trading_routes
 from purpleflea_agent.application import Application
-from purpleflea_sdk.http.request_limits import BodyLimit
+from purpleflea_sdk.http.request_limits import BodyLimit, RequestLimit
+
+MAX_BODY_BYTES = 64 * 1024
+"""An order has less than 1 KiB. Every open connection may hold a body, with or without a token."""
 
 
 def create_app(agent: Application) -> FastAPI:
@@ -39,5 +42,6 @@ def create_app(agent: Application) -> FastAPI:
     app.include_router(trading_routes.router(agent))
     app.include_router(order_routes.router(agent))
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLimit)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)  # added last, so it runs first
     return app

@@ -252,37 +252,62 @@ class TodayAnswer(Body):
     """Realized profit of the fills, before fees."""
 
 
-class StatusAnswer(Body):
-    """Status of the agent."""
+PUBLIC_STATUS = {
+    "agent_id": "momentum-0",
+    "strategy": "momentum",
+    "mode": "Active",
+    "account_data": "hidden",
+    "markets": ["BTC-USD"],
+    "telemetry_dropped": 0,
+    "telemetry_dropped_by_signal": {"logs": 0, "metrics": 0, "traces": 0},
+    "position_mismatches": [],
+    "tag_values_replaced": {},
+}
 
-    model_config = example(
-        {
-            "agent_id": "momentum-0",
-            "strategy": "momentum",
-            "mode": "Active",
-            "markets": ["BTC-USD"],
-            "positions": [POSITION],
-            "realized_pnl_usd": {"BTC-USD": "-3.25"},
-            "fees_usd": {"BTC-USD": "1.80"},
-            "equity_usd": "10000.00",
-            "peak_equity_usd": "10050.00",
-            "drawdown_pct": "0.4975",
-            "balance_usd": "9400.00",
-            "orders": {"filled": 3},
-            "open_orders": [SENT_ORDER],
-            "today": TODAY,
-            "escrows": {"released": 1},
-            "telemetry_dropped": 0,
-            "telemetry_dropped_by_signal": {"logs": 0, "metrics": 0, "traces": 0},
-            "position_mismatches": [],
-            "tag_values_replaced": {},
-        }
-    )
+
+class PublicStatusAnswer(Body):
+    """Status of the agent without data of the account, for a request that may not get it."""
+
+    model_config = example(PUBLIC_STATUS)
 
     agent_id: str
     strategy: str
     mode: Mode
+    account_data: Literal["shown", "hidden"]
+    """`hidden` if the request has no token, or the agent has no token and the request is not from its pod."""
     markets: tuple[str, ...]
+    telemetry_dropped: int
+    """Packets, traces and log lines that could not be sent."""
+    telemetry_dropped_by_signal: dict[str, int]
+    """The same, for each of metrics, traces and logs."""
+    position_mismatches: tuple[str, ...]
+    """Markets whose reported position differs from the agent's own fills beyond fills in flight; they do not grow."""
+    tag_values_replaced: dict[str, tuple[str, ...]]
+    """Values of metric tags that were sent as `other`, because the tag has a bound (at most 10 of each tag)."""
+
+
+STATUS = {
+    **PUBLIC_STATUS,
+    "account_data": "shown",
+    "positions": [POSITION],
+    "realized_pnl_usd": {"BTC-USD": "-3.25"},
+    "fees_usd": {"BTC-USD": "1.80"},
+    "equity_usd": "10000.00",
+    "peak_equity_usd": "10050.00",
+    "drawdown_pct": "0.4975",
+    "balance_usd": "9400.00",
+    "orders": {"filled": 3},
+    "open_orders": [SENT_ORDER],
+    "today": TODAY,
+    "escrows": {"released": 1},
+}
+
+
+class StatusAnswer(PublicStatusAnswer):
+    """Status of the agent."""
+
+    model_config = example(STATUS)
+
     positions: tuple[PositionAnswer, ...]
     realized_pnl_usd: dict[str, Decimal]
     """Realized profit by market, before fees."""
@@ -300,14 +325,6 @@ class StatusAnswer(Body):
     """The counters of the day."""
     escrows: dict[str, int]
     """Escrows in the journal by status; the outcome of `written` escrows is unknown."""
-    telemetry_dropped: int
-    """Packets, traces and log lines that could not be sent."""
-    telemetry_dropped_by_signal: dict[str, int]
-    """The same, for each of metrics, traces and logs."""
-    position_mismatches: tuple[str, ...]
-    """Markets whose reported position differs from the agent's own fills beyond fills in flight; they do not grow."""
-    tag_values_replaced: dict[str, tuple[str, ...]]
-    """Values of metric tags that were sent as `other`, because the tag has a bound (at most 10 of each tag)."""
 
 
 class HealthAnswer(Body):

@@ -1,18 +1,25 @@
-"""Routes without authentication: health, readiness, metrics, status, trading mode. Their answers contain no secrets."""
+"""Routes that need no token: health, readiness, metrics, status, trading mode. Their answers contain no secrets.
 
+The status has the account's data only for requests that may get it (module token).
+"""
+
+import asyncio
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from purpleflea_agent.api.bodies import (
+    STATUS,
     HealthAnswer,
     PositionAnswer,
+    PublicStatusAnswer,
     StatusAnswer,
     TodayAnswer,
 )
 from purpleflea_agent.api.order_routes import order_answer
 from purpleflea_agent.api.problems import Problem, documented
+from purpleflea_agent.api.token import account_check
 from purpleflea_agent.application import Application
 from purpleflea_contract import quantities
 from purpleflea_contract.control import Acknowledgement, Mode
@@ -38,6 +45,8 @@ _MODES: dict[Mode, Literal["ready", "halted", "stopped"]] = {
 def router(agent: Application) -> APIRouter:
     """Create the routes of a running agent."""
     routes = APIRouter()
+    # One at a time, because each reads the journal, whose thread also writes orders and reports about a halt.
+    status_lock = asyncio.Lock()
 
     @routes.get("/healthz", responses=documented(503))
     async def healthz() -> HealthAnswer:
@@ -69,10 +78,21 @@ def router(agent: Application) -> APIRouter:
         page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": content_type})
 
-    @routes.get("/v1/status", responses=documented(503))
-    async def status() -> StatusAnswer:
-        """Positions, profit, orders and dropped telemetry."""
-        return await _status(agent)
+    @routes.get(
+        "/v1/status",
+        responses={
+            200: {"content": {"application/json": {"example": STATUS}}},
+            **documented(401, 503),
+        },
+    )
+    async def status(
+        may_read_account: Annotated[bool, Depends(account_check(agent))],
+    ) -> StatusAnswer | PublicStatusAnswer:
+        """Dropped telemetry; positions, profit and orders for a request that may get the account's data."""
+        if not may_read_account:
+            return PublicStatusAnswer(**_public_status(agent), account_data="hidden")
+        async with status_lock:
+            return await _status(agent)
 
     return routes
 
@@ -105,9 +125,24 @@ def staleness(
     return None
 
 
+def _public_status(agent: Application) -> dict[str, Any]:
+    dropped = drop_counters.counts()
+    return {
+        "agent_id": agent.environment.agent_id,
+        "strategy": agent.settings.strategy,
+        "mode": agent.control.mode,
+        "markets": agent.settings.markets,
+        "telemetry_dropped": sum(dropped.values()),
+        "telemetry_dropped_by_signal": dropped,
+        "position_mismatches": tuple(sorted(agent.account.mismatched_markets))[:MAX_MISMATCHES],
+        "tag_values_replaced": {
+            name: tuple(values) for name, values in metrics.emitter().replaced_values.items()
+        },
+    }
+
+
 async def _status(agent: Application) -> StatusAnswer:
     account = agent.account
-    dropped = drop_counters.counts()
     positions = tuple(
         PositionAnswer(
             market=item.market,
@@ -122,10 +157,8 @@ async def _status(agent: Application) -> StatusAnswer:
     unfinished = await agent.journal.unfinished()
     day, daily_stats = await agent.journal.today()
     return StatusAnswer(
-        agent_id=agent.environment.agent_id,
-        strategy=agent.settings.strategy,
-        mode=agent.control.mode,
-        markets=agent.settings.markets,
+        **_public_status(agent),
+        account_data="shown",
         positions=positions,
         realized_pnl_usd=account.realized_pnl,
         fees_usd=dict(account.fees_usd),
@@ -137,10 +170,4 @@ async def _status(agent: Application) -> StatusAnswer:
         open_orders=tuple(order_answer(entry) for entry in unfinished[: -MAX_OPEN_ORDERS - 1 : -1]),
         today=TodayAnswer.model_validate({"day": day, **daily_stats}),
         escrows=await agent.journal.escrow_counts(),
-        telemetry_dropped=sum(dropped.values()),
-        telemetry_dropped_by_signal=dropped,
-        position_mismatches=tuple(sorted(account.mismatched_markets))[:MAX_MISMATCHES],
-        tag_values_replaced={
-            name: tuple(values) for name, values in metrics.emitter().replaced_values.items()
-        },
     )

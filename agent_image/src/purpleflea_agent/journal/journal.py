@@ -17,6 +17,7 @@ from purpleflea_agent.exchange.port import Claim, Escrow, EscrowRequest, Order, 
 from purpleflea_agent.journal.daily_stats import day_of
 from purpleflea_agent.journal.errors import JournalError
 from purpleflea_agent.journal.escrows import EscrowEntry
+from purpleflea_agent.journal.key_values import check_own_value
 from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.journal.positions import (
     ALL_READABLE,
@@ -30,6 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FILE_NAME = "journal.sqlite3"
+FAUCET_NOT_BEFORE = "faucet_not_before"
 
 
 class Journal:
@@ -114,7 +116,7 @@ class Journal:
         return await self._run(self._store.orders.given_up, self._clock() - max_age_s)
 
     async def order_ages(self) -> list[float] | None:
-        """Return the ages of the orders in the last minute, oldest first; None if the node was booted since."""
+        """Return the ages of the orders in the window of order_times, oldest first; None after a boot of the node."""
         return await self._run(self._store.order_times.ages, self._monotonic())
 
     async def orders_since(self, moment: float) -> int:
@@ -169,13 +171,37 @@ class Journal:
         """Record a payment of the faucet, which is not a profit."""
         await self._write(self._store.credit, claim, self._clock())
 
+    async def faucet_not_before(self) -> float | None:
+        """Return the time before which no claim is sent to the faucet, or None if it was never set."""
+        value = await self._run(self._store.key_values.get, FAUCET_NOT_BEFORE)
+        try:
+            return None if value is None else float(value)
+        except ValueError:  # own agents could overwrite it in an earlier version
+            return None
+
+    async def postpone_claims(self, not_before: float) -> None:
+        """Set the time before which no claim is sent to the faucet."""
+        await self._write(self._store.key_values.set, FAUCET_NOT_BEFORE, str(not_before))
+
     async def get_value(self, name: str) -> str | None:
-        """Return the value of a name, or None if it was never set."""
-        return await self._run(self._store.key_values.get, name)
+        """Return a value of an own agent, or None if it was never set. No name reads a value of the agent itself.
+
+        Raises:
+            ValueError: The name is empty or too long.
+        """
+        check_own_value(name)
+        return await self._run(self._store.own_values.get, name)
 
     async def set_value(self, name: str, value: str) -> None:
-        """Set the value of a name."""
-        await self._write(self._store.key_values.set, name, value)
+        """Set a value of an own agent: a name of 1 to 256 characters, and a text of up to a million.
+
+        No name changes a value of the agent itself.
+
+        Raises:
+            ValueError: The name or the value is too long, or not a text.
+        """
+        check_own_value(name, value)
+        await self._write(self._store.own_values.set, name, value)
 
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Write an escrow to disk before it is opened."""

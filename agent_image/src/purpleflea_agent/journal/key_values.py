@@ -1,4 +1,9 @@
-"""Single values of the journal by name. The store owns the open file, its transactions and its thread."""
+"""Single values of the journal by name: those of the agent itself, and those of strategies and own agents.
+
+Both are in one table, and the values of own agents keep their plain names, so that earlier and later versions of the
+agent read them. A name that the agent itself uses gets a prefix. The store owns the open file, its transactions and its
+thread.
+"""
 
 import sqlite3
 
@@ -29,6 +34,68 @@ class KeyValueTable:
     def delete(self, name: str) -> None:
         """Remove the value of a name."""
         self._database.execute("DELETE FROM facts WHERE name = ?", (name,))
+
+
+AGENT_NAMES = frozenset(
+    {
+        "faucet_not_before",
+        "flows_usd",
+        "order_times",
+        "peak_equity_usd",
+        "peak_reset_at",
+        "positions_confirmed",
+        "proof",
+    }
+)
+"""Names of the values of the agent itself. A new one begins with AGENT_PREFIX, because a name without it may be in use
+by own agents; a test compares the list with the journal."""
+AGENT_PREFIX = "agent:"
+OWN_PREFIX = "own:"
+RESERVED_PREFIXES = (AGENT_PREFIX, OWN_PREFIX, f"{UNSENT} ", f"{GIVEN_UP} ", "fees ")
+MAX_NAME_CHARS, MAX_VALUE_CHARS = 256, 1_000_000
+
+
+class OwnValues:
+    """The values of strategies and own agents. No name of theirs reads or changes a value of the agent itself."""
+
+    def __init__(self, key_values: KeyValueTable) -> None:
+        self._key_values = key_values
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a name, or None if it was never set."""
+        return self._key_values.get(_stored_name(name))
+
+    def set(self, name: str, value: str) -> None:
+        """Set the value of a name."""
+        self._key_values.set(_stored_name(name), value)
+
+
+def check_own_value(name: str, value: str = "") -> None:
+    """Raise ValueError if a name or a value of an own agent cannot be stored."""
+    for what, text, limit in (("name", name, MAX_NAME_CHARS), ("value", value, MAX_VALUE_CHARS)):
+        if not isinstance(text, str) or len(text) > limit or not _is_unicode(text):
+            raise ValueError(
+                f"the {what} of a journal value must be a text of at most {limit} characters"
+            )
+    if not name:
+        raise ValueError("the name of a journal value must not be empty")
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether the agent itself uses a name."""
+    return name in AGENT_NAMES or name.startswith(RESERVED_PREFIXES)
+
+
+def _stored_name(name: str) -> str:
+    return f"{OWN_PREFIX}{name}" if is_reserved(name) else name
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Marks:

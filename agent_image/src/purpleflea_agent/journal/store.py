@@ -24,7 +24,7 @@ from purpleflea_agent.journal.cash_flows import CashFlowTable
 from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
 from purpleflea_agent.journal.fees import FeeTable
-from purpleflea_agent.journal.key_values import KeyValueTable
+from purpleflea_agent.journal.key_values import KeyValueTable, OwnValues
 from purpleflea_agent.journal.order_times import WINDOW_S, OrderTimes
 from purpleflea_agent.journal.orders import OrderTable
 from purpleflea_agent.journal.positions import (
@@ -65,6 +65,7 @@ class JournalStore:
         self.escrows = EscrowTable(self._database)
         self.positions = PositionTable(self._database)
         self.key_values = KeyValueTable(self._database)
+        self.own_values = OwnValues(self.key_values)
         self.order_times = OrderTimes(self.key_values)
         self.cash_flows = CashFlowTable(self._database, self.key_values)
         self.daily_stats = DailyStatsTable(self._database)

@@ -10,15 +10,18 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from purpleflea_agent.paper import settings_checks
 from purpleflea_agent.paper.errors import PaperError
-from purpleflea_agent.trading import strategies
-from purpleflea_agent.trading.strategies import Strategy, UnknownStrategy
+from purpleflea_agent.trading import strategies, strategy_loading
+from purpleflea_agent.trading.strategy_loading import Strategy, UnknownStrategy
 from purpleflea_contract import quantities
 from purpleflea_contract.quantities import DecimalString, Duration
 from purpleflea_contract.settings import Market, Settings
 
 DEFAULT_MARKETS = ("BTC-USD",)
 DEFAULT_STRATEGY = "momentum"
+DEFAULT_DEPOSIT_USD = "10000"
+DEFAULT_SEED = 1
 OWN_STRATEGY = "custom"
 """Name of a strategy that was given as a path, if the name of its function is not a valid name."""
 MAX_SETTINGS_BYTES = 1_000_000
@@ -41,6 +44,11 @@ _FIELDS = {
     "max_order_usd": ("risk", "maxOrderUsd"),
 }
 """Options that replace one field of the settings."""
+_NOT_IN_A_REPLAY = {
+    "interval": "each candle is one interval",
+    "seed": "the prices are those of the candles",
+    "duration": "the run ends with the last candle",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +82,35 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     paper.add_argument("--order-size", help="size of one order (default 0.01)")
     paper.add_argument("--signal-threshold", help="smallest signal for an order (default 0.001)")
     paper.add_argument("--max-order-usd", help="largest value of one order (default 1000)")
-    paper.add_argument("--deposit-usd", default="10000", help="paper money (default 10000)")
-    paper.add_argument("--seed", type=int, default=1, help="seed of the simulated prices")
+    paper.add_argument("--deposit-usd", help="paper money (default 10000)")
+    paper.add_argument("--seed", type=int, help="seed of the simulated prices (default 1)")
     paper.add_argument("--for", dest="duration", help="length of the run, such as 10m; else Ctrl-C")
     paper.add_argument("--folder", type=Path, help="new folder of the run (default runs/TIME)")
     paper.add_argument("--plain", action="store_true", help="one line per interval, no live view")
+
+
+def refuse_contradictions(arguments: argparse.Namespace) -> None:
+    """Raise PaperError if two options do not go together, or one needs another."""
+    # Not by equality, because 0 is a seed.
+    given = [
+        name for name, value in vars(arguments).items() if value is not None and value is not False
+    ]
+    options = [name for name in given if name not in ("paper", "replay")]
+    if arguments.paper and arguments.replay is not None:
+        raise PaperError(
+            "--paper and --replay exclude each other: give --paper for simulated prices, or --replay for recorded ones"
+        )
+    if arguments.replay is not None:
+        for name in options:
+            if name in _NOT_IN_A_REPLAY:
+                reason = _NOT_IN_A_REPLAY[name]
+                raise PaperError(f"--replay and {_flag(name)} exclude each other: {reason}")
+    elif options and not arguments.paper:
+        needed = "--paper" if options[0] in _NOT_IN_A_REPLAY else "--paper or --replay"
+        raise PaperError(
+            f"{_flag(options[0])} needs {needed}: add it, or leave {_flag(options[0])} out to run the"
+            " agent from its mounted settings"
+        )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Options:
@@ -90,15 +122,21 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
     for option, (form, example) in _FORMS.items():
         _check(option, getattr(arguments, option), form, example)
     document = _document(arguments)
-    strategy, name = _strategy(arguments.strategy or document.get("strategy") or DEFAULT_STRATEGY)
+    given = document.get("strategy", DEFAULT_STRATEGY)
+    strategy, name = _strategy(given if arguments.strategy is None else arguments.strategy)
     document["strategy"] = name
     # There is no faucet: the paper money is the deposit.
     document["faucet"] = {"autoClaim": False}
+    deposit_usd = _deposit(arguments.deposit_usd or DEFAULT_DEPOSIT_USD)
+    settings = _settings(document)
+    problem = settings_checks.problem(settings, deposit_usd=deposit_usd)
+    if problem is not None:
+        raise PaperError(f"settings: {problem}")
     return Options(
-        settings=_settings(document),
+        settings=settings,
         strategy=strategy,
-        deposit_usd=_deposit(arguments.deposit_usd),
-        seed=arguments.seed,
+        deposit_usd=deposit_usd,
+        seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
         duration_s=_duration_s(arguments.duration),
         replay=arguments.replay,
         folder=arguments.folder,
@@ -133,6 +171,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise PaperError(f"{path} is not valid JSON ({error}): correct the file") from error
     if not isinstance(document, dict):
         raise PaperError(f"{path} is not a JSON object with the fields of spec: correct the file")
+    problem = settings_checks.unknown_field(document)
+    if problem is not None:
+        raise PaperError(f"{path}: {problem}")
     return document
 
 
@@ -152,7 +193,7 @@ def _strategy(text: object) -> tuple[Strategy, str]:
         return strategies.find(text), text
     name = text.rpartition(":")[2].lower()
     is_valid = name.isascii() and name.replace("_", "").isalnum() and name[0].isalpha()
-    return strategies.from_path(text), name.rstrip("_")[:63] if is_valid else OWN_STRATEGY
+    return strategy_loading.from_path(text), name.rstrip("_")[:63] if is_valid else OWN_STRATEGY
 
 
 def _deposit(text: str) -> Decimal:
@@ -178,5 +219,10 @@ def _check(option: str, given: object, form: TypeAdapter[str], example: str) -> 
         try:
             form.validate_python(value)
         except ValidationError:
-            name = "--for" if option == "duration" else f"--{option.replace('_', '-')}"
-            raise PaperError(f"{name}: {value!r} is not valid: write it as {example}") from None
+            raise PaperError(
+                f"{_flag(option)}: {value!r} is not valid: write it as {example}"
+            ) from None
+
+
+def _flag(option: str) -> str:
+    return "--for" if option == "duration" else f"--{option.replace('_', '-')}"

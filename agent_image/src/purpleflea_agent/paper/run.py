@@ -10,7 +10,7 @@ from purpleflea_agent.journal import JournalError
 from purpleflea_agent.paper import options, report, session, view
 from purpleflea_agent.paper.errors import PaperError
 from purpleflea_agent.paper.session import Session
-from purpleflea_agent.trading.strategies import UnknownStrategy
+from purpleflea_agent.trading.strategy_loading import UnknownStrategy
 
 USER_ERROR, ALL_FAILED = 2, 1
 REPORT = "report.html"

@@ -10,12 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
-from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.escrows import EscrowEntry
 from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
+from purpleflea_agent.trading.lookups import LOOKUP_DELAYS_S, look_up
 from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import quantities, spans
@@ -25,9 +26,6 @@ from purpleflea_sdk.telemetry import logs, metrics, tracing
 
 STATUS_TAGS = {"released": "completed"}
 """The published integration calls a released escrow completed."""
-LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
-"""Delay before each look-up of an escrow without a usable answer."""
-LOOKUP_TIMEOUT_S = 8.0
 MAX_ESCROW, COUNTERPARTY = "max_escrow", "counterparty"
 """Values of the contract's tag `reason`."""
 LOOKUP_INTERVAL_S = 60.0
@@ -180,7 +178,7 @@ class EscrowManager:
             await self._record_failed(request, mark)
             raise
         except OutcomeUnknown as error:
-            escrow = await self._look_up(lambda: self._find(request))
+            escrow = await look_up(lambda: self._find(request), self._lookup_delays_s)
             if escrow is None:
                 self._missing_escrows.track(request.idempotency_key)
                 raise EscrowUnsettled(request.idempotency_key) from error
@@ -219,27 +217,14 @@ class EscrowManager:
             try:
                 escrow = await change(escrow_id)
             except OutcomeUnknown:
-                current = await self._look_up(lambda: self._exchange.escrow(escrow_id))
+                current = await look_up(
+                    lambda: self._exchange.escrow(escrow_id), self._lookup_delays_s
+                )
                 if current is None or current.status == "created":
                     raise
                 escrow = current
             await self._record_change(escrow)
         return escrow
-
-    async def _look_up(self, request: Callable[[], Awaitable[Escrow | None]]) -> Escrow | None:
-        try:
-            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                for delay_s in self._lookup_delays_s:
-                    await asyncio.sleep(delay_s)
-                    try:
-                        escrow = await request()
-                    except ExchangeError:
-                        continue
-                    if escrow is not None:
-                        return escrow
-        except TimeoutError:
-            pass
-        return None
 
     async def _record_opened(self, escrow: Escrow, idempotency_key: str) -> None:
         is_new = await self._journal.open_escrow(escrow, idempotency_key)

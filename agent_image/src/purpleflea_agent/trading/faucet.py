@@ -20,8 +20,6 @@ from purpleflea_contract.settings import Faucet
 from purpleflea_sdk.control import ControlFile, SendBlocked
 from purpleflea_sdk.telemetry import logs, metrics, tracing
 
-NOT_BEFORE = "faucet_not_before"
-"""Name of the value in the journal: seconds since the epoch before which no claim is sent."""
 PAUSE_AFTER_CLAIM_S = 3600.0
 """Pause if the length of the window is not known; if the window is longer, the next answer contains its length."""
 PAUSE_AFTER_FAILURE_S = 60.0
@@ -116,12 +114,12 @@ class FaucetClient:
         return PAUSE_AFTER_CLAIM_S
 
     async def _is_due(self) -> bool:
-        not_before = await self._journal.get_value(NOT_BEFORE)
-        remaining_s = float(not_before) - self._clock() if not_before else 0.0
+        not_before = await self._journal.faucet_not_before()
+        remaining_s = not_before - self._clock() if not_before is not None else 0.0
         return remaining_s <= 0 or remaining_s > MAX_PAUSE_S
 
     async def _pause(self, seconds: float) -> None:
-        await self._journal.set_value(NOT_BEFORE, str(self._clock() + seconds))
+        await self._journal.postpone_claims(self._clock() + seconds)
 
 
 def _pause_after(error: ExchangeError) -> float:

@@ -29,7 +29,7 @@ from purpleflea_agent.trading.market_data import (
 )
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.sizing import Sizing
-from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_agent.trading.strategy_runner import StrategyRunner
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Settings

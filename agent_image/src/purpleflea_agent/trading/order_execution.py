@@ -6,7 +6,6 @@
 Every order is counted once, when its outcome is known. order_manager decides whether an order may be sent.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -20,15 +19,12 @@ from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRejected, OrderUnsettled
+from purpleflea_agent.trading.lookups import LOOKUP_DELAYS_S, look_up
 from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S, MissingOrderTracker
 from purpleflea_contract import events, spans
 from purpleflea_sdk.control import SendBlocked
 from purpleflea_sdk.telemetry import logs, metrics, tracing
 from purpleflea_sdk.telemetry.tracing import ActiveSpan
-
-LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
-"""Delay before each look-up of an order without a usable answer."""
-LOOKUP_TIMEOUT_S = 8.0
 
 Permit = Callable[[], AbstractContextManager[None]]
 """Checks the mode and follows the request while it is in flight: ControlFile.sending."""
@@ -128,7 +124,7 @@ class OrderExecutor:
                 "No usable answer to an order; looking it up",
                 extra={**attributes(request), "error.message": str(error)},
             )
-            order = await self._look_up(request)
+            order = await look_up(lambda: self._find(request), self._lookup_delays_s)
             if order is None:
                 self._missing_orders.track(request.idempotency_key)
                 raise OrderUnsettled(request.idempotency_key) from error
@@ -137,21 +133,6 @@ class OrderExecutor:
     async def _find(self, request: OrderRequest) -> Order | None:
         order = await self._exchange.find_order(request.idempotency_key)
         return None if order is None else _checked(order, request)
-
-    async def _look_up(self, request: OrderRequest) -> Order | None:
-        try:
-            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                for delay_s in self._lookup_delays_s:
-                    await asyncio.sleep(delay_s)
-                    try:
-                        order = await self._find(request)
-                    except ExchangeError:
-                        continue
-                    if order is not None:
-                        return order
-        except TimeoutError:
-            pass
-        return None
 
     async def _apply_update(self, entry: OrderEntry, order: Order) -> None:
         known = entry.order

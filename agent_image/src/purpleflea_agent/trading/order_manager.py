@@ -21,10 +21,11 @@ from purpleflea_agent.trading import order_execution
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.exposure import PositionRange
+from purpleflea_agent.trading.lookups import LOOKUP_DELAYS_S
 from purpleflea_agent.trading.market_data import MARKET_DATA
 from purpleflea_agent.trading.missing_orders import LateLookups
 from purpleflea_agent.trading.order_checks import OrderChecks, is_pending
-from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
+from purpleflea_agent.trading.order_execution import OrderExecutor
 from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events, quantities
@@ -172,9 +173,7 @@ class OrderManager:
                 try:
                     return await self._executor.send(
                         _closing_order(market, size),
-                        permit=lambda: self._control.sending(
-                            lambda: self._control.close_block_reason
-                        ),
+                        permit=lambda: self._leaving(lambda: self._control.close_block_reason),
                     )
                 except SendBlocked as blocked:
                     raise OrderRefused(blocked.reason) from None
@@ -183,10 +182,15 @@ class OrderManager:
         self._rate.record()
         try:
             return await self._executor.send(
-                request, permit=lambda: self._control.sending(lambda: self._control.block_reason)
+                request, permit=lambda: self._leaving(lambda: self._control.block_reason)
             )
         except SendBlocked as blocked:
             self._refuse(request, blocked.reason)
+
+    @contextlib.contextmanager
+    def _leaving(self, block_reason: Callable[[], str | None]) -> Iterator[None]:
+        with self._control.sending(block_reason), self._rate.leaving():
+            yield
 
     async def cancel(self, idempotency_key: str) -> OrderEntry | None:
         """Cancel a resting order on request, in any mode, and return its new state; None if there is no such order.

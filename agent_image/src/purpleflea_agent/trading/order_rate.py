@@ -1,10 +1,16 @@
-"""The number of orders in the last minute, by the monotonic clock, so that a step of the wall clock lifts no limit."""
+"""The number of orders in the last minute, by the monotonic clock, so that a step of the wall clock lifts no limit.
 
+An order counts from its record before the write to the journal until a minute after it can have left, which is the end
+of its request. A slow disk or connection would otherwise let more orders leave in a minute than the limit allows.
+"""
+
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from purpleflea_agent.journal import Journal
+from purpleflea_agent.journal.order_times import SEND_DELAY_S, WINDOW_S
 
 MINUTE_S = 60.0
 
@@ -29,6 +35,16 @@ class OrderRate:
         """Count an order that is about to be sent."""
         self._sent.append(self._monotonic())
 
+    @contextlib.contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Put the request of the order that was recorded last inside; it counts for a minute after its end."""
+        try:
+            yield
+        finally:
+            if self._sent:
+                self._sent.pop()
+            self.record()
+
     async def last_minute(self) -> int:
         """Return the number of orders in the last minute."""
         if not self._has_read_journal:
@@ -44,6 +60,6 @@ class OrderRate:
         """Return the times of the orders in the journal, oldest first, by the monotonic clock of this process."""
         ages, now = await self._journal.order_ages(), self._monotonic()
         if ages is not None:
-            return [now - age for age in ages]
+            return [now - max(0.0, age - SEND_DELAY_S) for age in ages]
         # Orders in the future were written before the wall clock stepped back. All count from now on, for a minute.
-        return [now] * await self._journal.orders_since(self._clock() - MINUTE_S)
+        return [now] * await self._journal.orders_since(self._clock() - WINDOW_S)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_sdk.telemetry.guard import text_of
 
 TIMEOUT_S = 10.0

@@ -40,8 +40,8 @@ class Api(ApiSettings):
     key_secret_ref: SecretKeyRef
     """Secret with the API key. The agents read it again when it changes, so rotating the key needs no restart."""
     token_secret_ref: DnsName | None = None
-    """Name of a Secret whose key `token` is the bearer token of the agents' own endpoints that move money. If it is not
-    set, these endpoints are closed."""
+    """Name of a Secret whose key `token` is the bearer token of the agents' own endpoints that move money or show the
+    account. If it is not set, the endpoints that move money are closed."""
     allow_insecure_endpoints: bool = False
     """If true, endpoints may be http:// URLs outside the cluster (default false). They send the API key and the orders
     unencrypted. Without this field, http:// is allowed only for names without a dot, for names that end in .svc or
@@ -107,4 +107,6 @@ class AgentSpec(SpecModel):
         picked: dict[str, Any] = self.model_dump(
             include={"strategy", "markets", "api", "trading", "risk", "faucet"}
         )
+        if self.datadog.runs_status_check and "status_access" not in self.api.model_fields_set:
+            picked["api"]["status_access"] = "Network"
         return Settings.model_validate(picked)

@@ -173,6 +173,11 @@ class Datadog(SpecModel):
         ),
     )
 
+    @property
+    def runs_status_check(self) -> bool:
+        """True if the node agent runs the check that reads the status of the agents."""
+        return self.check.enabled and self.connection != "Disabled"
+
 
 _DEFAULTS = {name: Datadog.model_fields[name].default for name in ("env", "service")}
 

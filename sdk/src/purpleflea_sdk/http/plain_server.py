@@ -7,15 +7,17 @@ connections are bounded. For an application with paths of its own see the module
 import asyncio
 import contextlib
 import http
+import itertools
 import logging
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import cast
 
 import h11
 
+from purpleflea_sdk.http import open_connections
 from purpleflea_sdk.http.response import Answer, Response, problem
 
 REQUEST_TIMEOUT_S = 5.0
@@ -25,10 +27,6 @@ MAX_BODY_BYTES = 64 * 1024
 """No path takes a body. A short one is read and ignored, because a client may not read a response before it is sent."""
 MAX_DRAINED_BYTES = 1024 * 1024
 """Bytes read and ignored after a response to a bad request. A client whose connection is closed would not read it."""
-MAX_CONNECTIONS = 256
-MAX_CONNECTIONS_PER_ADDRESS = 64
-"""A further connection replaces the oldest one that waits for its client. It is not refused, because the kubelet may
-share an address with other clients."""
 
 logger = logging.getLogger("purpleflea.http")
 
@@ -37,7 +35,13 @@ logger = logging.getLogger("purpleflea.http")
 async def running(listener: socket.socket, answer: Answer) -> AsyncIterator[None]:
     """Serve the paths of `answer` on a bound socket until the block ends; then close all connections."""
     connections = _Connections(answer)
-    server = await asyncio.start_server(connections.serve, sock=listener, limit=MAX_HEAD_BYTES)
+    server = await asyncio.start_server(
+        connections.serve,
+        sock=listener,
+        limit=MAX_HEAD_BYTES,
+        backlog=open_connections.ACCEPTED_AT_ONCE,
+    )
+    open_connections.enlarge_accept_queue(listener)
     try:
         yield
     finally:
@@ -47,17 +51,23 @@ async def running(listener: socket.socket, answer: Answer) -> AsyncIterator[None
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Connection:
+    number: int
     address: str
-    transport: asyncio.WriteTransport
-    is_answering: bool = False
-    """True while the next step is due at the server."""
+    transport: asyncio.Transport
+    waits_for_client: bool = True
+
+    @property
+    def has_unread_bytes(self) -> bool:
+        """True if the client has sent bytes that are read in the next turn of the event loop."""
+        return open_connections.has_unread_bytes(self.transport)
 
 
 class _Connections:
-    """The open connections of a server, oldest first."""
+    """The open connections of a server."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self._numbers = itertools.count()
         self._open: dict[asyncio.Task[None], _Connection] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,19 +75,20 @@ class _Connections:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker
         address = str((writer.get_extra_info("peername") or ("",))[0])
-        connection = _Connection(address=address, transport=writer.transport)
-        self._make_room(address)
-        if len(self._open) >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
+        connection = _Connection(
+            number=next(self._numbers),
+            address=address,
+            transport=cast("asyncio.Transport", writer.transport),
+        )
+        self._make_room(connection)
         self._open[task] = connection
 
         async def answer(path: str, accept: str) -> Response | None:
-            connection.is_answering = True
+            connection.waits_for_client = False
             try:
                 return await self._answer(path, accept)
             finally:
-                connection.is_answering = False
+                connection.waits_for_client = True
 
         try:
             await _serve_request(reader, writer, answer)
@@ -97,16 +108,10 @@ class _Connections:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _make_room(self, address: str) -> None:
-        counts = Counter(item.address for item in self._open.values())
-        if counts[address] >= MAX_CONNECTIONS_PER_ADDRESS:
-            crowded = address
-        elif len(self._open) >= MAX_CONNECTIONS:
-            crowded = counts.most_common(1)[0][0]
-        else:
-            return
+    def _make_room(self, new: _Connection) -> None:
+        found = open_connections.replaced(self._open.values(), new)
         for task, item in self._open.items():
-            if item.address == crowded and not item.is_answering:
+            if item is found:
                 item.transport.abort()
                 del self._open[task]
                 return

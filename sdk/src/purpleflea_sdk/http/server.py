@@ -9,7 +9,8 @@ import uvicorn
 
 from purpleflea_sdk import exit_deadline
 from purpleflea_sdk.http.asgi import Application
-from purpleflea_sdk.http.request_limits import MAX_CONNECTIONS, TimeoutProtocol
+from purpleflea_sdk.http.open_connections import ACCEPTED_AT_ONCE, enlarge_accept_queue
+from purpleflea_sdk.http.request_limits import TimeoutProtocol
 from purpleflea_sdk.settings import Environment
 
 
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 http=TimeoutProtocol,
-                limit_concurrency=MAX_CONNECTIONS,
+                backlog=ACCEPTED_AT_ONCE,
                 timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
             )
         )
@@ -48,6 +49,12 @@ class Server(uvicorn.Server):
             exit_deadline.exit_within(self._exit_timeout_s)
             self._at_exit()
         super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the agent, and then accept connections."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            enlarge_accept_queue(listener)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the requests and the agent; from here on only telemetry is left, and its time is bounded."""

@@ -201,6 +201,26 @@ def test_the_check_requests_the_status_of_ready_and_unready_pods():
     assert found["ad.datadoghq.com/tolerate-unready"] == "true"
 
 
+@pytest.mark.parametrize(
+    ("datadog", "api", "access"),
+    [
+        ({}, {}, None),
+        ({"check": {"enabled": True}}, {}, "Network"),
+        ({"check": {"enabled": True}}, {"statusAccess": "Token"}, None),
+        ({"check": {"enabled": True}}, {"tokenSecretRef": "token"}, "Network"),
+        ({"check": {"enabled": True}, "connection": "Disabled"}, {}, None),
+        ({"openMetrics": {"enabled": True}}, {}, None),
+        ({}, {"statusAccess": "Network"}, "Network"),
+        ({}, {"statusAccess": "Token"}, None),
+    ],
+)
+def test_the_status_shows_the_account_to_the_network_only_for_the_check(datadog, api, access):
+    api = {"keySecretRef": {"name": "purpleflea-api-key"}, **api}
+    found = settings_of(rendered(datadog=datadog, api=api))
+    assert found.api.status_access == (access or "Token")
+    assert ("status_access" in found.api.model_fields_set) is (access is not None)
+
+
 def test_open_metrics_are_read_with_the_openmetrics_check_of_datadog():
     found = annotations(check={"enabled": True}, openMetrics={"enabled": True, "metrics": ["a.*"]})
     checks = json.loads(found["ad.datadoghq.com/agent.checks"])
