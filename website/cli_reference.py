@@ -39,7 +39,8 @@ def _sections(command: click.Command, path: str) -> Iterator[str]:
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    for parameter in command.get_params(context):
+    """Yield the options without --help, whose names depend on the context in which click created it first."""
+    for parameter in command.params:
         record = parameter.get_help_record(context)
         if record is not None and isinstance(parameter, click.Option):
             yield record
