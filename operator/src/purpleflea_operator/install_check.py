@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.kube import credentials, errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
@@ -96,7 +97,7 @@ def manifest(ref: ObjectRef) -> MutableManifest:
                 "keySecretRef": {"name": ref.name},
                 "endpoints": dict.fromkeys(("trading", "wallet", "escrow", "faucet"), ENDPOINT),
             },
-            "trading": {"mode": "Halted"},
+            "trading": {"mode": str(Mode.HALTED)},
             "storage": {"ephemeral": True},
             "datadog": {"env": COMPONENT},
         },

@@ -13,8 +13,9 @@ USED = Defaults(image="registry.example.com/agent:1", uses_instrumentation=True)
 ANNOTATED = Defaults(image="registry.example.com/agent:1")
 
 
-def rendered(defaults=USED, **datadog):
-    found = children(agent_value(datadog=datadog), defaults, NO_CONNECTION)
+def rendered(defaults=USED, api=None, **datadog):
+    spec = {"datadog": datadog, **({"api": api} if api else {})}
+    found = children(agent_value(**spec), defaults, NO_CONNECTION)
     return {item["kind"]: item for item in found}
 
 
@@ -23,8 +24,8 @@ def config(**datadog):
     return {} if found is None else found["spec"]["config"]
 
 
-def template(defaults=USED, **datadog):
-    return rendered(defaults, **datadog)["StatefulSet"]["spec"]["template"]
+def template(defaults=USED, api=None, **datadog):
+    return rendered(defaults, api, **datadog)["StatefulSet"]["spec"]["template"]
 
 
 ROWS = [
@@ -70,7 +71,15 @@ def test_annotations_have_the_same_content(datadog, checks, logs):
     ],
 )
 def test_the_pod_template_does_not_depend_on_them(datadog):
-    assert template(**datadog) == template()
+    # Without statusAccess, the check decides who gets the account from the agents.
+    api = {"keySecretRef": {"name": "key"}, "statusAccess": "Network"}
+    assert template(api=api, **datadog) == template(api=api)
+
+
+def test_a_check_without_status_access_changes_the_settings_once():
+    changed = template(check={"enabled": True})
+    assert changed != template()
+    assert changed == template(check={"enabled": True, "intervalSeconds": 99})
 
 
 def test_the_template_shows_which_of_the_two_an_agent_has():
