@@ -326,6 +326,8 @@ def test_a_newer_mode_does_not_wait_for_a_hanging_write_of_an_older_one(
     server.put(an_agent(replicas=2))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
+        # Agents that have stopped are scaled to zero, and then there is no pod to annotate.
+        scaling = server.hang(verb="patch", resource="statefulsets", times=None)
         set_mode(server, "Stopped")
         server.wait_until(has_reached_the_pods(server, "Stopped"))
         late = server.hang(verb="patch", resource=resource, times=1)
@@ -335,6 +337,7 @@ def test_a_newer_mode_does_not_wait_for_a_hanging_write_of_an_older_one(
         # The timeout of the request is 10 s.
         server.wait_until(has_reached_the_pods(server, "Halted"), timeout=8)
         late.cancel()
+        scaling.cancel()
         server.wait_until(lambda: conditions(server, NAME)["TradingActive"]["reason"] == "Halted")
         assert mode_of(server) == "Halted"
 

@@ -11,8 +11,8 @@ from purpleflea_operator.controllers.agent.watched_kinds import WATCHED
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from support.builders import a_datadog_daemon_set, an_agent
 
-# All kinds of the agent controller, and PurpleFleaObservability.
-WATCHES = len(WATCHED) + 2
+# All kinds for agents, PurpleFleaObservability and PurpleFleaHalt, without DatadogInstrumentation, which is off.
+WATCHES = len(WATCHED) + 1
 
 NS, NAME = "trading", "momentum"
 LEASE = ("Lease", "system", "purpleflea-operator")

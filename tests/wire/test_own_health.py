@@ -3,8 +3,8 @@ from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
-# All kinds that the agent controller watches, and PurpleFleaObservability.
-WATCHES = len(WATCHED) + 2
+# All kinds for agents, PurpleFleaObservability and PurpleFleaHalt, without DatadogInstrumentation, which is off.
+WATCHES = len(WATCHED) + 1
 
 NS, NAME = "trading", "momentum"
 
