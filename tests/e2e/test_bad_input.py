@@ -198,11 +198,11 @@ def test_storage_cannot_be_removed_from_an_agent(sandbox, namespace):
 
 def test_the_api_server_accepts_every_example(sandbox, namespace):
     # monitor-halt has Helm values and rights for a separate namespace; test_monitor_halts applies them. gitops has
-    # resources of Argo CD and Flux, and agents with namespaces; tests/unit/gitops checks them.
+    # resources of Argo CD and Flux, and agents with namespaces; tests/unit/gitops checks them. k9s has settings of k9s.
     examples = [
         file
         for file in sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
-        if not {"monitor-halt", "gitops"} & set(file.parts)
+        if not {"monitor-halt", "gitops", "k9s"} & set(file.parts)
     ]
     assert examples
     for file in examples:

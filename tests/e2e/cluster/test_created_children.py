@@ -26,7 +26,6 @@ pytestmark = [
 
 QUIET = NullProgress()
 CRD = "crd/purplefleaagents.purpleflea.com"
-CONDITIONS = "--output=jsonpath={.status.conditions[?(@.status=='True')].type}"
 
 
 @pytest.fixture
@@ -48,13 +47,19 @@ def kubectl(seen: Cluster, *arguments: str, stdin: object = None) -> str:
     ).stdout
 
 
+def conditions_of(seen: Cluster, name: str) -> set[str]:
+    found = json.loads(kubectl(seen, "get", name, "--output=json"))
+    conditions = found.get("status", {}).get("conditions") or ()
+    return {item["type"] for item in conditions if item["status"] == "True"}
+
+
 def test_fields_of_created_children_are_removed_when_they_are_no_longer_desired(
     running: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubectl(running, "create", "namespace", "trading")
     kubectl(running, "create", "--filename=-", stdin=agent_crd())
-    # `kubectl wait` fails at once while the CRD has no conditions yet.
-    wait_for(lambda: "Established" in kubectl(running, "get", CRD, CONDITIONS), timeout_s=60)
+    # `kubectl wait` and a JSON path fail while the CRD has no conditions yet.
+    wait_for(lambda: "Established" in conditions_of(running, CRD), timeout_s=60)
     agent = {
         "apiVersion": "purpleflea.com/v1alpha1",
         "kind": "PurpleFleaAgent",
