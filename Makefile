@@ -7,7 +7,7 @@ SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q --hypothesis-profile=ci
 # A separate environment, because Datadog's base classes for checks pin versions that conflict with ours. It has ddtrace too.
 CHECK_PYTEST := .venv-check/bin/python -m pytest -q
-# Tiers that wait more than they compute run in several processes.
+# Tiers that wait more than they compute run in more processes than there are processors.
 PROCESSES := --numprocesses=3 --dist=worksteal
 # If a key of Datadog is in the environment, test results are sent to Datadog (Test Optimization, formerly CI Visibility).
 ifdef DD_API_KEY
@@ -41,7 +41,7 @@ test: setup ## Run lint, types, layers and all tiers of tests, and print the sec
 	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
 
 test-unit: setup ## Run the tests that need no cluster and no server (about a minute); fails if a branch of a pure layer is not covered
-	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
+	@$(PYTEST) --numprocesses=2 --dist=worksteal tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
 		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
 test-wire: setup ## Run operator and client against a fake API server, the tests of that server, and a selection of the fault matrix
