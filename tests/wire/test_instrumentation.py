@@ -98,7 +98,8 @@ CHANGES = [
 def test_a_change_of_checks_and_log_settings_restarts_no_agent(
     server, an_operator, with_kind, change
 ):
-    start(server, **CHECK)
+    # Without statusAccess, the check also decides about the account, which is a setting of the agent.
+    start(server, **CHECK, api={"keySecretRef": {"name": "key"}, "statusAccess": "Network"})
     with an_operator(datadog_instrumentation=True):
         server.wait_until(lambda: is_complete(server, "one"))
         before, spec = pods(server), instrumentation(server)["spec"]
