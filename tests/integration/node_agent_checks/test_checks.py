@@ -263,7 +263,9 @@ async def test_a_file_of_conf_d_checks_all_containers_of_an_image(start, answers
 
 async def test_the_real_agent_is_checked(start, tmp_path):
     with ExchangeDouble() as exchange:
-        folder = AgentFolder(tmp_path / "agent", exchange.endpoints)
+        # The operator sets this for an agent with the check.
+        api = {"endpoints": exchange.endpoints, "statusAccess": "Network"}
+        folder = AgentFolder(tmp_path / "agent", exchange.endpoints, api=api)
         with AgentProcess(folder, {"DD_TRACE_ENABLED": "false"}) as agent:
             await asyncio.to_thread(agent.wait_until_ready)
             port = agent.http.base_url.port
