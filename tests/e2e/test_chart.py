@@ -5,7 +5,7 @@ import pytest
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.errors import DemoError
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAME, PLACE = "purpleflea-operator-test", f"--namespace={installation.OPERATOR}"
 

@@ -15,8 +15,9 @@ import pytest
 from website import recording
 
 from support.documentation import Block, all_blocks, commands
+from support.waiting import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAMESPACE = "trading"
 TUTORIAL = "docs/tutorial.md"
@@ -62,10 +63,21 @@ def fleet(sandbox):
     incident = sandbox.checkout / "examples" / "halt.yaml"
     sandbox.tools.kubectl("apply", f"--filename={incident}", f"--namespace={NAMESPACE}")
     sandbox.tools.kubectl("apply", "--filename=-", stdin=json.dumps(a_halt("monitor-momentum")))
+    # A halt whose agents drain cannot be deleted.
+    wait_for(lambda: are_drained(sandbox), what="the end of the draining", timeout_s=180)
     yield sandbox
     there = f"--namespace={NAMESPACE}"
     sandbox.tools.kubectl("annotate", "pfh", "--all", "purpleflea.com/force-resume=true", there)
     sandbox.tools.kubectl("delete", "pfh,pfo,pfa", "--all", there)
+
+
+def are_drained(sandbox):
+    listed = sandbox.tools.kubectl("get", "pfh", f"--namespace={NAMESPACE}", "--output=json")
+    conditions = [
+        {entry["type"]: entry["status"] for entry in item.get("status", {}).get("conditions", ())}
+        for item in json.loads(listed)["items"]
+    ]
+    return all(item.get("Draining") == "False" for item in conditions)
 
 
 def a_halt(name):
