@@ -38,7 +38,7 @@ def test_no_request_of_the_operator_was_denied(requests):
         (entry.verb, entry.resource, entry.namespace) for entry in requests if entry.is_denied
     }
     # The PurpleFleaObservability of the pages names a Secret that the chart's values do not list. Its status says so.
-    denied.discard(("get", "secrets", "documentation"))
+    denied.discard(("get", "secrets", "trading"))
     assert denied == set()
     assert used(requests) <= granted(roles(*VALUES))
 
