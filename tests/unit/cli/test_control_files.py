@@ -7,7 +7,6 @@ from kubectl_purpleflea.decisions.control_files import (
     Control,
     answer,
     control_of,
-    is_nudged,
     may_trade,
     next_nudge,
     open_work,
@@ -60,7 +59,6 @@ def test_the_annotation_is_the_one_that_the_operator_sets(control, last):
     if last is not None:
         pod["metadata"].setdefault("annotations", {})[MODE_ANNOTATION] = last
     assert next_nudge(pod, control) == trading_mode.next_nudge(last, theirs(control))
-    assert is_nudged(pod, control) == trading_mode.is_nudged(last, theirs(control))
 
 
 @pytest.mark.parametrize("live", CONTROLS)

@@ -197,11 +197,6 @@ def next_nudge(pod: Manifest, control: Control) -> str:
     return f"{value}.{int(attempt) + 1 if re.fullmatch('[0-9]{1,6}', attempt, re.ASCII) else 1}"
 
 
-def is_nudged(pod: Manifest, control: Control) -> bool:
-    """Return whether the annotation of a pod has the control file."""
-    return text(annotations_of(pod).get(MODE_ANNOTATION)).partition(".")[0] == control.nudge()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer of an agent to GET /v1/control; `error` if there is none."""
