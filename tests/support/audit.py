@@ -47,8 +47,9 @@ class AuditLog:
         return self.file.stat().st_size
 
     def entries(self, *, since: int = 0, user: str = "") -> Iterator[Entry]:
-        """Yield the requests after a point of the log by users whose name contains `user`.
+        """Yield the requests after a point of the log by the users whose name ends with `user`.
 
+        A name such as `purpleflea-operator-test` is another user than `purpleflea-operator`.
         A watch is counted when it starts.
         """
         with self.file.open("rb") as stream:
@@ -57,7 +58,7 @@ class AuditLog:
                 if not line.endswith(b"\n"):
                     return
                 entry = _entry(json.loads(line))
-                if entry is not None and user in entry.user:
+                if entry is not None and entry.user.endswith(user):
                     yield entry
 
     def counts(self, *, since: int = 0, user: str = "") -> Counter[tuple[str, str]]:
