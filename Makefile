@@ -108,7 +108,7 @@ crds: setup ## Generate the CRDs and the schema for editors from the models
 
 docs: setup ## Generate the tables of docs/, the reference of the API, and the OpenAPI document of the exchange
 	@$(PY) -m purpleflea_contract.docs docs
-	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md
+	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md docs/reference/purplefleahalt.md docs/reference/purplefleaobservability.md
 	@$(PY) -m purpleflea_operator.codegen.conditions_docs docs/conditions.md
 	@$(PY) -m purpleflea_operator.codegen.plugin_reasons cli/src/kubectl_purpleflea/decisions/reasons.py
 	@$(PY) cli/rights_table.py docs/kubectl-plugin.md

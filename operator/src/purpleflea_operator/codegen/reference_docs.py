@@ -6,14 +6,18 @@ Every row comes from the models: field, type, default, bounds, meaning, and the 
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import AgentStatus
 from purpleflea_operator.api.change_effects import MEANINGS, effect_of
 from purpleflea_operator.api.halt import HaltSpec, HaltStatus
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.observability_status import ObservabilityStatus
 from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 HEAD = """# PurpleFleaAgent
@@ -62,75 +66,97 @@ This page is generated from the models by `make docs`; do not edit it. To show t
 [conditions.md](../conditions.md) the conditions, and `examples/halt.yaml` is an example.
 
 """
-HALT_RULES = """\
+KIND_RULES = """\
 ## Rules
 
 The API server rejects a resource that violates one of these rules.
 """
 
 
+OBSERVABILITY_HEAD = """# PurpleFleaObservability
+
+This page is generated from the models by `make docs`; do not edit it. To show the fields in a cluster:
+`kubectl explain pfo.spec --recursive`. [observability.md](../observability.md) explains the objects, the keys and
+manual edits, [conditions.md](../conditions.md) the conditions, and `examples/observability.yaml` is an example.
+
+The only required field is `keysSecretRef`. A change of the spec changes objects in Datadog, and never an agent.
+
+"""
+
+
 HEADER = ("field", "type", "default", "bounds", "meaning", "change")
 OF_KUBERNETES = frozenset(
     {"tolerations", "affinity", "topologySpreadConstraints", "env", "envFrom", "volumes"}
-    | {"volumeMounts", "sidecars"}
+    | {"volumeMounts", "sidecars", "matchExpressions", "conditions"}
 )
-"""Fields of `spec.pod` whose inner fields are those of Kubernetes; the page shows them on request only."""
+"""Fields whose inner fields are those of Kubernetes; the pages show them on request only."""
 
 
-def halt_page() -> str:
-    """Return the text of the page about PurpleFleaHalt."""
-    parts = [HALT_HEAD]
-    for name, model in (("spec", HaltSpec), ("status", HaltStatus)):
-        node = structural(model, include_free_form=True)
-        rows = _inner("", node, "")
-        parts.append(_section(name, node["description"], rows, changes=False))
-    rules = _rules(structural(HaltSpec, include_free_form=True), HALT_RULES)
-    return "\n".join((*parts[:2], rules, *parts[2:]))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencePage:
+    """The page about one kind."""
+
+    head: str
+    spec: type[SpecModel]
+    rules: str
+    status: type[SpecModel]
+    has_effects: bool = False
+    """Whether the rows show the effect of a change on running agents."""
+
+    def text(self) -> str:
+        """Return the text of the page."""
+        spec = structural(self.spec, include_free_form=True)
+        status = structural(self.status, include_free_form=True)
+        parts = [
+            self.head,
+            *_spec(spec, has_effects=self.has_effects),
+            _rules(spec, self.rules),
+            *_section("status", status, "", has_effects=False),
+        ]
+        return "\n".join(parts)
 
 
-def page() -> str:
-    """Return the text of the page about PurpleFleaAgent."""
-    spec = structural(AgentSpec, include_free_form=True)
-    changes = _table(
+def _effects() -> str:
+    table = _table(
         ("change", "effect on running agents"),
         [(f"`{effect}`", text) for effect, text in MEANINGS.items()],
     )
-    parts = [HEAD, f"## Effects of a change\n\n{changes}", PRECEDENCE]
-    groups = {name: node for name, node in spec["properties"].items() if "properties" in node}
-    ungrouped = [name for name in spec["properties"] if name not in groups]
-    ungrouped_fields = {
-        **spec,
-        "properties": {name: spec["properties"][name] for name in ungrouped},
-    }
-    rows = _inner("", ungrouped_fields, "")
-    parts.append(_section("spec", spec["description"], rows, changes=True))
-    for name, node in groups.items():
-        fields = list(_inner(name, node, ""))
-        shown = [row for row in fields if not _is_folded(row)]
-        parts.append(_section(f"spec.{name}", node["description"], shown, changes=True))
-        parts += _folded(fields)
-    parts.append(_rules(spec, RULES))
-    status = structural(AgentStatus, include_free_form=True)
-    parts.append(_section("status", status["description"], _inner("", status, ""), changes=False))
-    return "\n".join(parts)
+    return f"## Effects of a change\n\n{table}"
 
 
 Row = tuple[str, ...]
 
 
-def _is_folded(row: Row) -> bool:
-    field, dot, _ = row[0].strip("`").partition(".")
-    return bool(dot) and field.removesuffix("[]") in OF_KUBERNETES
+def _spec(spec: Schema, *, has_effects: bool) -> Iterator[str]:
+    """Yield a section for the fields without inner fields, and one for each group of fields."""
+    groups = {name: node for name, node in spec["properties"].items() if "properties" in node}
+    ungrouped = {name: node for name, node in spec["properties"].items() if name not in groups}
+    rest = {**spec, "properties": ungrouped}
+    yield from _section("spec", rest, "", has_effects=has_effects)
+    for name, node in groups.items():
+        yield from _section(f"spec.{name}", node, name, has_effects=has_effects)
 
 
-def _folded(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a closed part of the page for each field whose inner fields are those of Kubernetes."""
-    inner = [row for row in rows if _is_folded(row)]
-    for field, found in groupby(inner, key=lambda row: row[0].strip("`").partition(".")[0]):
-        name = field.removesuffix("[]")
-        table = _table(HEADER, found)
-        summary = f"Fields of <code>{name}</code>, as in Kubernetes"
+def _section(title: str, node: Schema, path: str, *, has_effects: bool) -> Iterator[str]:
+    """Yield a section, and a closed part of the page for each field whose inner fields are those of Kubernetes."""
+    width = len(HEADER) if has_effects else len(HEADER) - 1
+    rows = [row[:width] for row in _inner(path, node, "")]
+    shown = _table(HEADER[:width], [row for row in rows if not _folded_field(row)])
+    yield f"## {title}\n\n{node['description']}\n\n{shown}"
+    inner = [row for row in rows if _folded_field(row)]
+    for field, found in groupby(inner, key=_folded_field):
+        table = _table(HEADER[:width], found)
+        summary = f"Fields of <code>{field}</code>, as in Kubernetes"
         yield f'<details markdown="1">\n<summary>{summary}</summary>\n\n{table}\n</details>\n'
+
+
+def _folded_field(row: Row) -> str:
+    """Return the outermost field of Kubernetes that contains the field of a row; empty if there is none."""
+    names = row[0].strip("`").replace("[]", "").split(".")
+    for length in range(1, len(names)):
+        if names[length - 1] in OF_KUBERNETES:
+            return ".".join(names[:length])
+    return ""
 
 
 def _inner(path: str, node: Schema, prefix: str) -> Iterator[Row]:
@@ -169,7 +195,7 @@ def _type(node: Schema) -> str:
 
 
 def _default(node: Schema) -> str:
-    if "default" not in node or (node["default"] == {} and "properties" in node):
+    if "default" not in node or "properties" in node:
         return "-"
     return f"`{json.dumps(node['default'])}`"
 
@@ -205,23 +231,37 @@ def _all_rules(path: str, node: Schema) -> Iterator[tuple[str, Mapping[str, Any]
         yield from _all_rules(f"{path}[]", node["items"])
 
 
-def _section(name: str, text: str, rows: Iterable[Row], *, changes: bool) -> str:
-    width = len(HEADER) if changes else len(HEADER) - 1
-    table = _table(HEADER[:width], [row[:width] for row in rows])
-    return f"## {name}\n\n{text}\n\n{table}"
-
-
 def _table(header: Row, rows: Iterable[Row]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+PAGES = {
+    "purplefleaagent": ReferencePage(
+        head=f"{HEAD}\n{_effects()}\n{PRECEDENCE}",
+        spec=AgentSpec,
+        rules=RULES,
+        status=AgentStatus,
+        has_effects=True,
+    ),
+    "purplefleahalt": ReferencePage(
+        head=HALT_HEAD, spec=HaltSpec, rules=KIND_RULES, status=HaltStatus
+    ),
+    "purplefleaobservability": ReferencePage(
+        head=OBSERVABILITY_HEAD,
+        spec=ObservabilitySpec,
+        rules=KIND_RULES,
+        status=ObservabilityStatus,
+    ),
+}
+"""The pages by the name of their files."""
+
+
 def main(files: list[str]) -> None:
-    """Write the page that is named like a kind to each of `files`; the name of another file means PurpleFleaAgent."""
+    """Write each of `files`: the page of the kind that is the name of the file."""
     for file in files:
-        found = halt_page() if Path(file).stem == "purplefleahalt" else page()
-        Path(file).write_text(found, encoding="utf-8")
+        Path(file).write_text(PAGES[Path(file).stem].text(), encoding="utf-8")
 
 
 if __name__ == "__main__":
