@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 REPOSITORY_URL = "https://github.com/purpleflea/purpleflea-operator"
+"""Equal to PROJECT_URL of the contract, which the environment of the site does not have."""
 LINK = re.compile(r"(?P<start>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<end>\))")
 HEADING = re.compile(r"^(?P<level>#{1,6}) (?P<title>.+)$", re.MULTILINE)
 FENCE = re.compile(

@@ -538,7 +538,7 @@ def test_a_restarted_operator_keeps_the_times_of_a_halt_if_an_agent_does_not_ans
         fleet.put(a_halt())
         fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2)
     before = halt_status(fleet)
-    monkeypatch.setattr("purpleflea_operator.timings.HALT_RESTART_S", 0.5)
+    monkeypatch.setattr("purpleflea_operator.timings.HALT_RESTART_S", 5)
     agents = PaperAgents(fleet)
     agents.unresponsive.add("momentum-1")
     with an_operator(agents=agents):

@@ -54,6 +54,8 @@ class Finding:
     text: str
     fix: str = ""
     """Command or action that fixes it."""
+    link: str = ""
+    """Address of its runbook; empty if the text and the fix are all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +94,10 @@ def exit_code(found: Iterable[Finding]) -> int:
     return EXIT_CODES[max((item.severity for item in found), default=Severity.OK)]
 
 
-def _finding(check: str, severity: Severity, content: str, fix: str = "") -> Finding:
-    return Finding(check=check, severity=severity, text=content, fix=fix)
+def _finding(
+    check: str, severity: Severity, content: str, fix: str = "", link: str = ""
+) -> Finding:
+    return Finding(check=check, severity=severity, text=content, fix=fix, link=link)
 
 
 def _crds(observed: Observed) -> Iterator[Finding]:
@@ -335,7 +339,8 @@ def _agents(observed: Observed) -> Iterator[Finding]:
         for problem in problems(agent):
             if problem.severity == "Warning":
                 content = f"{id_of(agent)}: {problem.condition}/{problem.reason}: {problem.message}"
-                yield _finding("agents", Severity.WARNING, content, _fix(agent, problem))
+                fix = _fix(agent, problem)
+                yield _finding("agents", Severity.WARNING, content, fix, problem.link)
     if observed.agents:
         yield _finding("agents", Severity.OK, f"{len(observed.agents)} agents were checked")
 

@@ -18,6 +18,7 @@ from kubectl_purpleflea.decisions.objects import (
 )
 from kubectl_purpleflea.decisions.reasons import REASONS
 from purpleflea_contract import kubernetes
+from purpleflea_contract.links import reason_url
 
 TROUBLE = ("Warning", "InProgress")
 """Severities that `status` shows. Quiet states are chosen by the user, or cannot be observed."""
@@ -47,6 +48,8 @@ class Problem:
     severity: str
     message: str
     remedy: str = ""
+    link: str = ""
+    """Address of the runbook of the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,11 @@ def problems(agent: Manifest) -> tuple[Problem, ...]:
         message = "the operator has not reported this agent; see whether it runs: kubectl purpleflea doctor"
         return (
             Problem(
-                condition="Ready", reason="WaitingForOperator", severity="Warning", message=message
+                condition="Ready",
+                reason="WaitingForOperator",
+                severity="Warning",
+                message=message,
+                link=reason_url("PurpleFleaAgent", "Ready", "WaitingForOperator"),
             ),
         )
     found = [item for condition in conditions if (item := _problem(condition)) is not None]
@@ -130,6 +137,8 @@ def _problem(condition: Mapping[str, Any]) -> Problem | None:
         severity=severity,
         message=text(condition.get("message")),
         remedy=remedy,
+        # The page of the conditions does not have the reasons of another version.
+        link=reason_url("PurpleFleaAgent", kind, reason) if (kind, reason) in REASONS else "",
     )
 
 

@@ -21,6 +21,8 @@ def finding_lines(found: Sequence[Finding]) -> list[Line]:
         lines.append(line(styled(mark, style), f" {item.check}: {item.text}"))
         if item.fix:
             lines.append(line("            fix: ", styled(item.fix, "bold")))
+        if item.link:
+            lines.append(line("            see: ", styled(item.link, "dim")))
     errors = sum(item.severity is Severity.ERROR for item in found)
     warnings = sum(item.severity is Severity.WARNING for item in found)
     return [*lines, line(f"{errors} errors, {warnings} warnings")]

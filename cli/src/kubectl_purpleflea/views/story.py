@@ -9,10 +9,12 @@ from kubectl_purpleflea.views.text import Line, line, styled
 def story_lines(story: Story) -> list[Line]:
     """Return the lines of a story."""
     found = [line(styled(story.headline, "green" if story.is_healthy else "red"))]
-    found += [
-        line("  ", styled(f"{item.condition}/{item.reason}", "bold"), f": {item.message}")
-        for item in story.problems
-    ]
+    for item in story.problems:
+        found.append(
+            line("  ", styled(f"{item.condition}/{item.reason}", "bold"), f": {item.message}")
+        )
+        if item.link:
+            found.append(line("    see: ", styled(item.link, "dim")))
     found += _section(
         "pods:", [f"{pod.name} {pod.state} {pod.message}".rstrip() for pod in story.pods]
     )

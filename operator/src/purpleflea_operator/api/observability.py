@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from purpleflea_contract.links import RUNBOOKS_URL
 from purpleflea_contract.quantities import Duration
 from purpleflea_operator.api.documented import DocumentedModel
 from purpleflea_operator.api.thresholds import Objective, Thresholds
@@ -140,9 +141,7 @@ class ObservabilitySpec(DocumentedModel):
     """Value of the tag team on each object, in lower case."""
     currency: LowerTagValue = "usdc"
     """Currency of the balance that pays for trades, as a tag value in lower case."""
-    runbooks_url: HttpUrl = (
-        "https://github.com/purpleflea/purpleflea-operator/blob/main/docs/runbooks"
-    )
+    runbooks_url: HttpUrl = RUNBOOKS_URL
     """Base URL of the runbooks. A monitor links to this URL followed by its key and .md."""
     renotify_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
     """Minutes after which an alert on drawdown is repeated. 0 means never."""

@@ -172,6 +172,10 @@ class Reason(StrEnum):
     NOTHING_FOUND = "NothingFound"
     GAVE_UP = "GaveUp"
 
+    # Events about the Lease of the operator
+    NAMESPACE_NOT_WATCHED = "NamespaceNotWatched"
+    NAMESPACE_WATCHED = "NamespaceWatched"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
 
+from purpleflea_contract.links import reason_anchor
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS, TERMINAL, WITHOUT_EVENTS
 from purpleflea_operator.api.explanations.halt import HALT_REASONS
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
+from purpleflea_operator.api.explanations.operator import OPERATOR_REASONS
 from purpleflea_operator.api.halt import HaltCondition
 from purpleflea_operator.api.observability_status import ObservabilityCondition
 from purpleflea_operator.api.reasons import Explanation, Explanations
@@ -28,9 +30,16 @@ If the status or the reason of a condition changes, the operator also posts an E
 `kubectl describe pfa NAME`. The reason of the Event is the condition followed by the reason, such as
 `TelemetryReadyNoConnection`. Its type is Normal if the condition has no problem, else Warning. The first transition to
 a state without a problem posts no Event.
+
+The message of an Event of type Warning ends with the link to the row of its reason on this page. `kubectl purpleflea
+why` and `kubectl purpleflea doctor` print the same link. Conditions do not contain it, because it follows from the
+condition and its reason: `#telemetryready-noconnection`.
 """
 
-AGENT_HEAD = "## PurpleFleaAgent\n"
+AGENT = "PurpleFleaAgent"
+OBSERVABILITY = "PurpleFleaObservability"
+HALT = "PurpleFleaHalt"
+AGENT_HEAD = f"## {AGENT}\n"
 OBSERVABILITY_HEAD = """## PurpleFleaObservability
 
 `kubectl get pfo NAME -o yaml` shows the conditions. [observability.md](observability.md) describes the resource.
@@ -145,6 +154,13 @@ EVENTS = """### Events
 These Events do not belong to a condition. `kubectl describe pfo NAME` shows them.
 """
 
+OPERATOR = """## Operator
+
+These Events are about the Lease of the operator, in its namespace: `kubectl get events -n purpleflea-system`. If the
+operator may not read a namespace, it may not be able to write the status of the agents there either.
+"""
+REASONS = {AGENT: AGENT_REASONS, HALT: HALT_REASONS, OBSERVABILITY: OBSERVABILITY_REASONS}
+
 
 def page() -> str:
     """Return the page."""
@@ -157,28 +173,18 @@ def page() -> str:
             HEAD,
             _without_events(),
             AGENT_HEAD,
-            *(
-                _section(kind, text, AGENT_REASONS, prefix="")
-                for kind, text in introductions.items()
-            ),
+            *(_section(AGENT, condition, text) for condition, text in introductions.items()),
             HALT_HEAD,
-            *(
-                _section(kind, text, HALT_REASONS, prefix="halt-")
-                for kind, text in HALT_INTRODUCTIONS.items()
-            ),
+            *(_section(HALT, condition, text) for condition, text in HALT_INTRODUCTIONS.items()),
             OBSERVABILITY_HEAD,
             *(
-                _section(kind, text, OBSERVABILITY_REASONS, prefix="observability-")
-                for kind, text in OBSERVABILITY_INTRODUCTIONS.items()
+                _section(OBSERVABILITY, condition, text)
+                for condition, text in OBSERVABILITY_INTRODUCTIONS.items()
             ),
-            f"{EVENTS}\n{_event_table()}",
+            f"{EVENTS}\n{_event_table(OBSERVABILITY_REASONS)}",
+            f"{OPERATOR}\n{_event_table(OPERATOR_REASONS)}",
         ]
     )
-
-
-def anchor(condition: str, reason: str, *, prefix: str = "") -> str:
-    """Return the anchor of a reason on the page."""
-    return f"{prefix}{condition}-{reason}".lower()
 
 
 def _without_events() -> str:
@@ -200,23 +206,23 @@ def _listed(items: Iterable[Explanation]) -> str:
     return fill(", ".join(f"`{item.reason}`" for item in items), WIDTH)
 
 
-def _section(kind: str, introduction: str, explanations: Explanations, *, prefix: str) -> str:
+def _section(kind: str, condition: str, introduction: str) -> str:
     rows = [
-        (_anchored(kind, item, prefix), item.statuses[kind], item.meaning, item.remedy)
-        for item in explanations.of(kind)
+        (_anchored(kind, condition, item), item.statuses[condition], item.meaning, item.remedy)
+        for item in REASONS[kind].of(condition)
     ]
     table = _table(("reason", "status", "meaning", "what to do"), rows) if rows else ""
-    return f"### {kind}\n\n{introduction}" + (f"\n{table}" if table else "")
+    return f"### {condition}\n\n{introduction}" + (f"\n{table}" if table else "")
 
 
-def _anchored(kind: str, item: Explanation, prefix: str) -> str:
-    return f'<a id="{anchor(kind, item.reason, prefix=prefix)}"></a>`{item.reason}`'
+def _anchored(kind: str, condition: str, item: Explanation) -> str:
+    return f'<a id="{reason_anchor(kind, condition, item.reason)}"></a>`{item.reason}`'
 
 
-def _event_table() -> str:
+def _event_table(explanations: Explanations) -> str:
     rows = [
-        (_anchored("event", item, ""), str(item.severity), item.meaning, item.remedy)
-        for item in OBSERVABILITY_REASONS.items
+        (_anchored("", "", item), str(item.severity), item.meaning, item.remedy)
+        for item in explanations.items
         if not item.statuses
     ]
     return _table(("reason", "type", "meaning", "what to do"), rows)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.links import reason_url
 
 COMPONENT = kubernetes.MANAGED_BY
 _INVOLVED = ("namespace", "name", "uid", "resourceVersion")
@@ -28,7 +29,8 @@ class Event:
 def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> dict[str, Any]:
     """Return the Event manifest for `resource`. Its UID and version are left out if they are not known.
 
-    The name depends on UID, reason, message and second, so the API server rejects a repeated create as a duplicate.
+    The name depends on UID, reason, message and second, so the API server rejects a repeated create as a duplicate. The
+    message of a Warning ends with the address of its runbook.
     """
     metadata = resource["metadata"]
     timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -45,10 +47,18 @@ def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> 
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message[:MAX_MESSAGE_LENGTH],
+        "message": _message(resource["kind"], event),
         "source": {"component": COMPONENT},
         "reportingComponent": f"{kubernetes.GROUP}/{COMPONENT}",
         "firstTimestamp": timestamp,
         "lastTimestamp": timestamp,
         "count": 1,
     }
+
+
+def _message(kind: str, event: Event) -> str:
+    if event.type == "Normal":
+        return event.message[:MAX_MESSAGE_LENGTH]
+    reason = event.reason.removeprefix(event.condition)
+    end = f"; runbook: {reason_url(kind, event.condition, reason)}"
+    return event.message[: MAX_MESSAGE_LENGTH - len(end)] + end

@@ -12,12 +12,18 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS, IN_PROGRESS, WITHOUT_EVENTS
 from purpleflea_operator.api.explanations.halt import HALT_REASONS
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
+from purpleflea_operator.api.explanations.operator import OPERATOR_REASONS
 from purpleflea_operator.api.reasons import Explanations, Reason, Severity
 
 PACKAGE = Path(purpleflea_operator.__file__).parent
 EXPLANATIONS = "api/explanations/"
 HOME = "api/reasons.py"
-ALL = (*AGENT_REASONS.items, *HALT_REASONS.items, *OBSERVABILITY_REASONS.items)
+ALL = (
+    *AGENT_REASONS.items,
+    *HALT_REASONS.items,
+    *OBSERVABILITY_REASONS.items,
+    *OPERATOR_REASONS.items,
+)
 
 OTHER_MEANINGS = {
     "Ready": "condition type of pods, nodes and both resources",
@@ -91,7 +97,7 @@ def test_every_reason_is_used():
 
 
 def test_every_reason_is_explained_once_per_condition():
-    for explanations in (AGENT_REASONS, HALT_REASONS, OBSERVABILITY_REASONS):
+    for explanations in (AGENT_REASONS, HALT_REASONS, OBSERVABILITY_REASONS, OPERATOR_REASONS):
         keys = [
             (kind, item.reason) for item in explanations.items for kind in item.statuses or [""]
         ]

@@ -2,15 +2,16 @@
 
 import pytest
 
+from purpleflea_contract.links import reason_anchor
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
+from purpleflea_operator.api.explanations.operator import OPERATOR_REASONS
 from purpleflea_operator.api.observability_status import ObservabilityCondition
 from purpleflea_operator.codegen import conditions_docs
 from purpleflea_operator.codegen.conditions_docs import (
     INTRODUCTIONS,
     OBSERVABILITY_INTRODUCTIONS,
-    anchor,
     page,
 )
 
@@ -36,18 +37,19 @@ def test_every_condition_has_an_introduction():
 
 
 @pytest.mark.parametrize(
-    ("kind", "item", "prefix"),
+    ("kind", "condition", "item"),
     [
-        *((kind, item, "") for kind, item in AGENT_ROWS),
-        *((kind, item, "observability-") for kind, item in OBSERVABILITY_ROWS),
-        *(("event", item, "") for item in OBSERVABILITY_REASONS.items if not item.statuses),
+        *(("PurpleFleaAgent", condition, item) for condition, item in AGENT_ROWS),
+        *(("PurpleFleaObservability", condition, item) for condition, item in OBSERVABILITY_ROWS),
+        *(("", "", item) for item in OBSERVABILITY_REASONS.items if not item.statuses),
+        *(("", "", item) for item in OPERATOR_REASONS.items),
     ],
 )
-def test_every_reason_has_one_row_with_an_anchor(kind, item, prefix):
-    cell = f'\n| <a id="{anchor(kind, item.reason, prefix=prefix)}"></a>`{item.reason}` | '
+def test_every_reason_has_one_row_with_an_anchor(kind, condition, item):
+    cell = f'\n| <a id="{reason_anchor(kind, condition, item.reason)}"></a>`{item.reason}` | '
     assert page().count(cell) == 1
     row = page().partition(cell)[2].partition("\n")[0]
-    cells = (item.statuses.get(kind, item.severity), item.meaning, item.remedy)
+    cells = (item.statuses.get(condition, item.severity), item.meaning, item.remedy)
     assert row == f"{' | '.join(cells)} |"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.events import Event, event_manifest
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -29,8 +30,6 @@ NEEDED = (
     resources.CLAIM,
 )
 """Kinds without which the state of an agent is not known."""
-REASON_LOST = "NamespaceNotWatched"
-REASON_FOUND = "NamespaceWatched"
 
 
 class LostNamespaces:
@@ -134,12 +133,12 @@ def _paths(scope: WatchScope) -> dict[str, list[tuple[str, str]]]:
 
 def _events(before: Mapping[str, str], after: Mapping[str, str]) -> Sequence[tuple[str, Event]]:
     lost = [
-        (name, Event(type="Warning", reason=REASON_LOST, message=text))
+        (name, Event(type="Warning", reason=Reason.NAMESPACE_NOT_WATCHED, message=text))
         for name, text in after.items()
         if name not in before
     ]
     found = [
-        (name, Event(type="Normal", reason=REASON_FOUND, message=_readable(name)))
+        (name, Event(type="Normal", reason=Reason.NAMESPACE_WATCHED, message=_readable(name)))
         for name in before
         if name not in after
     ]

@@ -257,6 +257,7 @@ def events(
 def _condition_event(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Event:
     return Event(
         type="Normal" if is_good else "Warning",
+        condition=kind,
         reason=f"{kind}{condition['reason']}",
         message=condition["message"],
     )
