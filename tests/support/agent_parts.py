@@ -131,7 +131,6 @@ async def running_parts(
         limits=limits,
         trading=trading,
         lookup_delays_s=(0.0, 0.05),
-        clock=clock,
         monotonic=clock.monotonic,
     )
     faucets = FaucetClient(

@@ -80,7 +80,6 @@ def create_parts(  # noqa: PLR0913 - the parts that differ between production, a
         control=control,
         limits=limits,
         trading=trading,
-        clock=clock,
         monotonic=monotonic,
     )
     orders = OrderManager(

@@ -1,4 +1,6 @@
-"""Missing orders: neither a stale answer nor a clock that steps abandons an order or blocks a market forever."""
+"""Missing orders: no stale answer, restart or step of the wall clock abandons an order early."""
+
+from collections.abc import Callable
 
 import pytest
 
@@ -7,8 +9,6 @@ from purpleflea_agent.trading.missing_orders import (
     ABANDON_AFTER_S,
     MissingOrderTracker,
 )
-
-DAY_S = 86_400.0
 
 
 class Clock:
@@ -29,33 +29,45 @@ def tracker(clock: Clock) -> MissingOrderTracker:
     return MissingOrderTracker(monotonic=clock)
 
 
-def look_ups(tracker: MissingOrderTracker, count: int, wall_age_s: float) -> list[bool]:
-    return [tracker.is_abandoned("k1", wall_age_s=wall_age_s) for _ in range(count)]
+def look_ups(tracker: MissingOrderTracker, count: int) -> list[bool]:
+    return [tracker.is_abandoned("k1") for _ in range(count)]
 
 
-def test_one_look_up_never_abandons_an_order(tracker: MissingOrderTracker) -> None:
-    verdicts = look_ups(tracker, ABANDON_AFTER_LOOKUPS, DAY_S)
-    assert verdicts == [False] * (ABANDON_AFTER_LOOKUPS - 1) + [True]
+def sent_here(tracker: MissingOrderTracker) -> None:
+    tracker.track("k1")
 
 
-def test_a_clock_that_jumps_ahead_does_not_age_orders_of_this_process(
+def sent_by_an_earlier_process(tracker: MissingOrderTracker) -> None:
+    """Only the journal has it: its wall clock may have stepped by hours since the order was sent."""
+
+
+@pytest.mark.parametrize("begin", [sent_here, sent_by_an_earlier_process])
+def test_an_order_is_abandoned_only_after_the_window_of_this_process(
+    tracker: MissingOrderTracker, clock: Clock, begin: Callable[[MissingOrderTracker], None]
+) -> None:
+    begin(tracker)
+    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS + 1))
+    clock.now += ABANDON_AFTER_S - 1
+    assert not tracker.is_abandoned("k1")
+    clock.now += 2
+    assert tracker.is_abandoned("k1")
+
+
+def test_a_few_answers_after_a_long_time_do_not_abandon_an_order(
     tracker: MissingOrderTracker, clock: Clock
 ) -> None:
     tracker.track("k1")
-    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS + 1, DAY_S))
     clock.now += ABANDON_AFTER_S + 1
-    assert tracker.is_abandoned("k1", wall_age_s=DAY_S)
+    assert look_ups(tracker, ABANDON_AFTER_LOOKUPS) == [False] * (ABANDON_AFTER_LOOKUPS - 1) + [
+        True
+    ]
 
 
-def test_a_clock_that_jumps_back_does_not_prevent_abandonment(
+def test_an_order_that_was_found_starts_from_zero(
     tracker: MissingOrderTracker, clock: Clock
 ) -> None:
-    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS + 1, 0))
+    tracker.track("k1")
     clock.now += ABANDON_AFTER_S + 1
-    assert tracker.is_abandoned("k1", wall_age_s=0)
-
-
-def test_an_order_that_was_found_starts_from_zero(tracker: MissingOrderTracker) -> None:
-    look_ups(tracker, ABANDON_AFTER_LOOKUPS - 1, DAY_S)
+    look_ups(tracker, ABANDON_AFTER_LOOKUPS - 1)
     tracker.resolve("k1")
-    assert not tracker.is_abandoned("k1", wall_age_s=DAY_S)
+    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS))

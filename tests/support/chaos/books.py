@@ -84,7 +84,9 @@ class Books:
             "no order twice",
             agent.name,
             now,
-            holds=not self._has_order(agent, key) and key not in sent.in_transit,
+            # Only the exchange recognizes a key of a lost journal.
+            holds=sent.times.get(key, now) < agent.lost_at
+            or (not self._has_order(agent, key) and key not in sent.in_transit),
             detail=f"{key} leaves again",
         )
         position = self.positions(agent).get(market, ZERO)

@@ -98,7 +98,8 @@ def new_task(
 ) -> "asyncio.Task[Any]":
     """Create a task that belongs to the process of its context: the factory of all tasks of a run."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
-    process = (context or contextvars.copy_context()).get(current)
+    # An empty context is false.
+    process = (contextvars.copy_context() if context is None else context).get(current)
     if process is not None:
         process.add(task)
     return task

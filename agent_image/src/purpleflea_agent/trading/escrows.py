@@ -46,14 +46,12 @@ class EscrowManager:
         limits: Risk | None = None,
         trading: TradingSettings | None = None,
         lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
-        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exchange = exchange
         self._journal = journal
         self._control = control
         self._lookup_delays_s = lookup_delays_s
-        self._clock = clock
         self._monotonic = monotonic
         self._limits = limits or Risk()
         window = (trading or TradingSettings()).unknown_order_window
@@ -190,8 +188,7 @@ class EscrowManager:
         if escrow is not None:
             await self._record_opened(escrow, key)
             return
-        age_s = max(0.0, self._clock() - entry.written_at)
-        if self._missing_escrows.is_abandoned(key, wall_age_s=age_s):
+        if self._missing_escrows.is_abandoned(key):
             self._forget_key(key)
             await self._record_failed(entry.request, GIVEN_UP)
 

@@ -22,7 +22,6 @@ ABANDON_AFTER_LOOKUPS = 3
 @dataclass(slots=True, kw_only=True)
 class _MissingOrder:
     since: float
-    was_sent_here: bool
     not_found_count: int = 0
 
 
@@ -41,21 +40,19 @@ class MissingOrderTracker:
 
     def track(self, idempotency_key: str) -> None:
         """Start the wait for an order that this process sent and that was not answered."""
-        self._missing[idempotency_key] = _MissingOrder(since=self._monotonic(), was_sent_here=True)
+        self._missing[idempotency_key] = _MissingOrder(since=self._monotonic())
 
-    def is_abandoned(self, idempotency_key: str, *, wall_age_s: float) -> bool:
+    def is_abandoned(self, idempotency_key: str) -> bool:
         """Count one more "not found" and return whether there were enough of them for long enough.
 
-        The age by the wall clock is used only for an order that an earlier process sent.
+        The wait of an order that an earlier process sent starts at the first look-up. Its age by the wall clock proves
+        nothing, because that clock may have stepped since.
         """
         now = self._monotonic()
-        missing = self._missing.setdefault(
-            idempotency_key, _MissingOrder(since=now, was_sent_here=False)
-        )
+        missing = self._missing.setdefault(idempotency_key, _MissingOrder(since=now))
         missing.not_found_count += 1
-        waited_s = now - missing.since
-        age_s = waited_s if missing.was_sent_here else max(waited_s, wall_age_s)
-        return missing.not_found_count >= ABANDON_AFTER_LOOKUPS and age_s > self._abandon_after_s
+        is_old = now - missing.since > self._abandon_after_s
+        return is_old and missing.not_found_count >= ABANDON_AFTER_LOOKUPS
 
     def resolve(self, idempotency_key: str) -> None:
         """Remove an order whose outcome is known."""

@@ -43,14 +43,12 @@ class OrderExecutor:
         account: Account,
         lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
         unknown_for_s: float = ABANDON_AFTER_S,
-        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exchange = exchange
         self._journal = journal
         self._account = account
         self._lookup_delays_s = lookup_delays_s
-        self._clock = clock
         self._monotonic = monotonic
         self._missing_orders = MissingOrderTracker(
             abandon_after_s=unknown_for_s, monotonic=monotonic
@@ -146,8 +144,7 @@ class OrderExecutor:
 
     async def _not_found(self, entry: OrderEntry) -> None:
         key = entry.request.idempotency_key
-        age_s = max(0.0, self._clock() - entry.written_at)
-        if self._missing_orders.is_abandoned(key, wall_age_s=age_s):
+        if self._missing_orders.is_abandoned(key):
             self._missing_orders.resolve(key)
             error = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
             with _span(entry.request, spans.ORDER_SETTLE) as span:

@@ -67,7 +67,6 @@ class OrderManager:
             account=account,
             lookup_delays_s=lookup_delays_s,
             unknown_for_s=quantities.duration(trading.unknown_order_window).total_seconds(),
-            clock=clock,
             monotonic=monotonic,
         )
         self._journal = journal
