@@ -71,7 +71,7 @@ test-e2e: setup ## Run everything on a separate real cluster
 # The parts that need several nodes, and one suite of the others to prove the provider.
 KIND_SUITES := tests/e2e/nodes tests/e2e/test_fleet.py
 test-kind: setup ## Run the suites for several nodes on kind; starts a Docker engine if none answers (Debian, root)
-	@PURPLEFLEA_PROVIDER=kind PURPLEFLEA_WORKERS=2 $(SANDBOX) engine run -- $(PYTEST) $(KIND_SUITES)
+	@exec env PURPLEFLEA_PROVIDER=kind PURPLEFLEA_WORKERS=2 $(SANDBOX) engine run --with-parent -- $(PYTEST) $(KIND_SUITES)
 
 test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults

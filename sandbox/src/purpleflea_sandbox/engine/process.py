@@ -1,12 +1,12 @@
 """The Docker engine as a process: in separate network, mount and pid namespaces, without a route out of them.
 
-Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups are left,
-and are removed by name.
+Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups and its
+folder are left, and a separate process removes them.
 """
 
 import contextlib
+import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +17,14 @@ from pathlib import Path
 
 from purpleflea_sandbox.cluster import packages, processes, waiting
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
-from purpleflea_sandbox.cluster.local import cgroups
-from purpleflea_sandbox.engine import runc_wrapper
+from purpleflea_sandbox.engine import remover, runc_wrapper
 
 PACKAGES = ("containerd", "runc", "iptables", "iproute2", "util-linux", "mount")
 _ANSWER_LIMIT_S = 60.0
 _END_LIMIT_S = 60.0
 _PREFIX = "pf-engine-"
 """Prefix of the folder of an engine, which has the name of its cgroup."""
-_HOLDER = "holder"
+_PR_SET_PDEATHSIG = 1
 _START = 'ip link set lo up && exec "$@"'
 
 
@@ -88,30 +87,38 @@ def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
     # The paths of sockets are limited to 107 characters, and those of the cache can be longer.
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Its input ends with this process.
+    removing = subprocess.Popen(
+        (sys.executable, "-m", remover.__name__, str(folder)),
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     process = _start(programs, data, folder, log)
     try:
         if (holder := processes.handle(process.pid)) is not None:
-            holder.save(folder / _HOLDER)
+            holder.save(folder / remover.HOLDER)
         engine = Engine(programs=programs, socket=folder / "docker.sock", holder=process.pid)
         if not waiting.until(lambda: _answers(engine, process), timeout_s=_ANSWER_LIMIT_S):
             raise with_log("the Docker engine did not start", log)
         yield engine
     finally:
-        _end(process)
-        _remove(folder)
+        process.kill()
+        process.wait(_END_LIMIT_S)
+        removing.communicate(timeout=_END_LIMIT_S)
 
 
 def _remove_leftovers() -> None:
-    """Remove the cgroups and folders of engines that were killed together with their parents."""
+    """Remove the cgroups and folders of engines whose removing process was killed, too."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        holder = processes.load(folder / _HOLDER)
+        holder = processes.load(folder / remover.HOLDER)
         if holder is not None and not holder.is_alive():
-            _remove(folder)
+            remover.remove(folder)
 
 
-def _remove(folder: Path) -> None:
-    cgroups.remove(folder.name, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
-    shutil.rmtree(folder, ignore_errors=True)
+def end_with_parent() -> None:
+    """End this process when its parent ends, also by SIGKILL. Linux only; elsewhere it does nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -151,8 +158,3 @@ def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:
         subprocess.run(docker, env=engine.environment, capture_output=True, check=False).returncode
         == 0
     )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait(_END_LIMIT_S)

@@ -1,14 +1,15 @@
 """Runs a command with a Docker engine: the one that answers on this machine, else one that is started for the command.
 
-The images of the engine are kept in the cache. Its containers are not: if a run did not end properly, the folder is
-emptied and the node image is loaded again.
+The images of the engine are kept in the cache. Its containers are not: if a run did not end properly, its data is
+removed and the node image is loaded again.
 """
 
+import contextlib
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from purpleflea_sandbox import paths
@@ -22,6 +23,7 @@ from purpleflea_sandbox.images import base, build, run_logged
 from purpleflea_sandbox.images.build import BUILDER_VARIABLE
 
 _LOCK_LIMIT_S = 3600.0
+_OLD = "unfinished-"
 
 
 def run(command: Sequence[str], progress: Progress) -> int:
@@ -73,9 +75,9 @@ def _run(command: Sequence[str], unpacked: Path, image: Path, progress: Progress
     is_loaded = loaded.is_file() and loaded.read_text() == image.name
     # The file is missing while the engine runs, so an unfinished run is noticed.
     loaded.unlink(missing_ok=True)
-    if not is_loaded:
-        shutil.rmtree(data, ignore_errors=True)
-    with process.running(unpacked, data, log) as engine:
+    if not is_loaded and data.exists():
+        data.rename(Path(tempfile.mkdtemp(prefix=_OLD, dir=data.parent)) / data.name)
+    with _old_data_removed(data.parent), process.running(unpacked, data, log) as engine:
         if not is_loaded:
             with progress.step("load the kind node image into the engine", expected_s=30):
                 engine.docker("load", f"--input={image}", log=log)
@@ -88,6 +90,18 @@ def _run(command: Sequence[str], unpacked: Path, image: Path, progress: Progress
         if _is_empty(engine):
             loaded.write_text(image.name)
     return code
+
+
+@contextlib.contextmanager
+def _old_data_removed(folder: Path) -> Iterator[None]:
+    """Remove the data of unfinished runs meanwhile; some file systems need minutes for it."""
+    old = [str(path) for path in folder.glob(f"{_OLD}*")]
+    removing = subprocess.Popen(("rm", "-rf", "--", *old)) if old else None
+    try:
+        yield
+    finally:
+        if removing is not None:
+            removing.wait()
 
 
 def _is_empty(engine: Engine) -> bool:
