@@ -35,9 +35,9 @@ def cluster() -> None:
 @click.option(
     "--lost-node-after",
     "lost_node_after_s",
-    type=click.IntRange(8, 600),
+    type=click.IntRange(0, 600),
     default=0,
-    help="Seconds without a heartbeat after which a node is not ready. Only for kind.",
+    help="Seconds without a heartbeat after which a node is not ready; 0: as Kubernetes. Only for kind.",
 )
 @click.option(
     "--node-port",

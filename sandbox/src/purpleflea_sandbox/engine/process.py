@@ -1,12 +1,15 @@
 """The Docker engine as a process: in separate network, mount and pid namespaces, without a route out of them.
 
 Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups and its
-folder are left, and a separate process removes them.
+folders are left, and a separate process removes them.
+
+Its images and containers are in memory if there is enough: some file systems need minutes to remove them.
 """
 
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +28,11 @@ _END_LIMIT_S = 60.0
 _PREFIX = "pf-engine-"
 """Prefix of the folder of an engine, which has the name of its cgroup."""
 _PR_SET_PDEATHSIG = 1
+_MEMORY = Path("/proc/meminfo")
+_MEMORY_KIB = 12 * 1024**2
+"""Available memory that is enough for the node image, three nodes with the images of the demo, and their processes."""
 _START = 'ip link set lo up && exec "$@"'
+_START_IN_MEMORY = f'mount -t tmpfs -o size=80% tmpfs "$DATA" && {_START}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +88,14 @@ def run(engine: Engine, command: tuple[str, ...], *, log: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
-    """Run an engine with its images and containers in the folder `data` while the context is active."""
+def running(programs: Path, cache: Path, log: Path) -> Iterator[Engine]:
+    """Run an engine without images while the context is active; its data is in memory or in a new folder of `cache`."""
     _remove_leftovers()
     # The paths of sockets are limited to 107 characters, and those of the cache can be longer.
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    data = cache / folder.name
+    data.mkdir(parents=True)
+    (folder / remover.DATA).symlink_to(data)
     log.parent.mkdir(parents=True, exist_ok=True)
     # Its input ends with this process.
     removing = subprocess.Popen(
@@ -93,7 +103,7 @@ def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    process = _start(programs, data, folder, log)
+    process = _start(programs, folder, log)
     try:
         if (holder := processes.handle(process.pid)) is not None:
             holder.save(folder / remover.HOLDER)
@@ -121,16 +131,18 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(programs: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     runtime = folder / "runc"
     runtime.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {runc_wrapper.__file__} "$@"\n')
     runtime.chmod(0o755)
+    data = folder / remover.DATA
+    start = _START_IN_MEMORY if _available_kib() >= _MEMORY_KIB else _START
     argv = (
         *(packages.program("setpriv"), "--pdeathsig", "KILL"),
         *(packages.program("unshare"), "--net", "--mount", "--propagation=private", "--pid"),
-        *("--fork", "--kill-child", "--mount-proc", "sh", "-c", _START, "sh"),
+        *("--fork", "--kill-child", "--mount-proc", "sh", "-c", start, "sh"),
         *(f"{programs}/usr/bin/tini-static", "-g", "--", f"{programs}/usr/sbin/dockerd"),
-        f"--data-root={data}",
+        f"--data-root={data.resolve()}",
         f"--exec-root={folder / 'exec'}",
         f"--pidfile={folder / 'docker.pid'}",
         f"--host=unix://{folder / 'docker.sock'}",
@@ -142,12 +154,18 @@ def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Po
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "DATA": str(data.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _available_kib() -> int:
+    """Return the available memory of this machine in KiB."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMORY.read_text(), re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""Removes what an engine leaves after its end: its cgroups and its folder.
+"""Removes what an engine leaves after its end: its cgroups and its folders.
 
 Usage: python -m purpleflea_sandbox.engine.remover FOLDER
 
@@ -15,15 +15,18 @@ from purpleflea_sandbox.cluster.local import cgroups
 
 HOLDER = "holder"
 """File with the handle of the process that holds the namespaces of the engine."""
+DATA = "data"
+"""Link to the folder with the images and containers, on which a file system in memory may be mounted."""
 _END_LIMIT_S = 60.0
 
 
 def remove(folder: Path) -> None:
-    """Wait for the end of the engine, and remove its cgroups, which have the name of its folder, and the folder."""
+    """Wait for the end of the engine, and remove its cgroups, which have the name of its folder, and its folders."""
     holder = processes.load(folder / HOLDER)
     if holder is not None:
         holder.wait_until_exited(_END_LIMIT_S)
     cgroups.remove(folder.name, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
+    shutil.rmtree((folder / DATA).resolve(), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
