@@ -17,7 +17,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt requirements/docs.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-kind test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-nodes test-kind test-faults bench-plugin bench-agent bench-operator bench-scale lint format crds docs observability gitops site recording chart release-check audit cli images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the o
 down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
 
-TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e
+TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-nodes
 
 test: setup ## Run lint, types, layers and all tiers of tests, and print the seconds of each tier
 	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
@@ -68,10 +68,17 @@ test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base cl
 test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e --ignore=tests/e2e/nodes
 
-# The parts that need several nodes, and one suite of the others to prove the provider.
-KIND_SUITES := tests/e2e/nodes tests/e2e/test_fleet.py
-test-kind: setup ## Run the suites for several nodes on kind; starts a Docker engine if none answers (Debian, root)
-	@PURPLEFLEA_PROVIDER=kind PURPLEFLEA_WORKERS=2 $(SANDBOX) engine run -- $(PYTEST) $(KIND_SUITES)
+# `exec env`, because the engine ends with the process that started it.
+KIND := exec env PURPLEFLEA_PROVIDER=kind PURPLEFLEA_WORKERS=2 $(SANDBOX) engine run --with-parent
+FLEET := tests/e2e/test_fleet.py
+ON_EACH_PROVIDER := $(addprefix $(FLEET)::test_,three_pods_are_ready_under_the_restricted_profile \
+	a_metric_of_each_identity_arrives_with_its_tags a_trace_of_each_identity_arrives_with_its_tags \
+	log_and_trace_of_one_order_share_their_trace_id telemetry_contains_no_key halting_stops_orders_without_a_restart)
+test-nodes: setup ## Run the tests that need several nodes, and a selection of the others, on kind (5 minutes); skipped if the node image is not built
+	@$(KIND) --or-skip -- $(PYTEST) tests/e2e/nodes $(ON_EACH_PROVIDER)
+
+test-kind: setup ## Run the suites for several nodes and a whole one of the others on kind; starts a Docker engine if none answers (Debian, root), and builds the node image
+	@$(KIND) -- $(PYTEST) tests/e2e/nodes $(FLEET)
 
 test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills, 10,000 orders and a chaos run of 40,000 operations (about an hour)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults

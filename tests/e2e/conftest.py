@@ -20,6 +20,8 @@ from support.audit import AuditLog
 
 WORKERS = int(os.environ.get("PURPLEFLEA_WORKERS", "0"))
 """Nodes besides the control plane. Only kind has some."""
+LOST_NODE_AFTER_S = 20
+"""Time until a node without a heartbeat is not ready; the default of 50 s is most of the time of the tests with it."""
 NAME = "kind" if os.environ.get(providers.VARIABLE) == "kind" else "e2e"
 OPERATOR_NAME = "purpleflea-operator"
 # Every poll of the cluster starts a process.
@@ -103,7 +105,9 @@ def shared_sandbox(repository, tmp_path_factory):
         archives = build.ensure((), progress)
         provider = providers.provider(NAME, "auto")
         provider.down(progress)
-        provider.up(Options(audit=True, workers=WORKERS), progress)
+        provider.up(
+            Options(audit=True, workers=WORKERS, lost_node_after_s=LOST_NODE_AFTER_S), progress
+        )
         try:
             provider.load_images(tuple(archives.values()), progress)
             with victim_without_services(provider, repository):

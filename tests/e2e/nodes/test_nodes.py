@@ -143,11 +143,12 @@ def cluster(sandbox):
             "bound", storage={"size": "32Mi"}, pod={**POD, "topologySpreadConstraints": [SPREAD]}
         ),
         manifest("pending", storage=broken),
+        manifest("mobile", replicas=1),
     )
-    with cluster.cordoned(cluster.other):
-        sandbox.tools.apply(manifest("mobile", replicas=1))
-        cluster.wait_ready("mobile", "bound")
-    with cluster.cordoned(cluster.victim):
+    cluster.wait_ready("mobile", "bound")
+    # One identity on each node, without a rule that would keep them apart later.
+    (first,) = cluster.pods("mobile").values()
+    with cluster.cordoned(first["spec"]["nodeName"]):
         sandbox.patch(NAMESPACE, "mobile", '{"spec":{"replicas":2}}')
         cluster.wait_ready("mobile")
     return cluster

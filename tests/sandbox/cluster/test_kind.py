@@ -215,3 +215,27 @@ def test_workers_have_the_settings_of_the_kubelet_and_no_ports() -> None:
         [patch] = worker["kubeadmConfigPatches"]
         assert json.loads(patch)["failCgroupV1"] is False
         assert "extraPortMappings" not in worker
+
+
+def test_a_lost_node_is_noticed_after_the_time_of_the_option() -> None:
+    config = json.loads(
+        cluster_configuration(policy=None, audit_folder=None, workers=1, lost_node_after_s=20)
+    )
+
+    control_plane, worker = (
+        {patch["kind"]: patch for patch in map(json.loads, node["kubeadmConfigPatches"])}
+        for node in config["nodes"]
+    )
+    assert control_plane["ClusterConfiguration"]["controllerManager"]["extraArgs"] == [
+        {"name": "node-monitor-grace-period", "value": "20s"}
+    ]
+    # Each kubelet sends a heartbeat after a quarter of this duration.
+    assert control_plane["KubeletConfiguration"]["nodeLeaseDurationSeconds"] == 10
+    assert worker["KubeletConfiguration"]["nodeLeaseDurationSeconds"] == 10
+
+
+def test_without_the_option_a_lost_node_is_noticed_after_the_time_of_kubernetes() -> None:
+    text = cluster_configuration(policy=None, audit_folder=None, workers=1)
+
+    assert "node-monitor-grace-period" not in text
+    assert "nodeLeaseDurationSeconds" not in text

@@ -56,20 +56,25 @@ class Cache:
 
 def ensure(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
     """Return the path of every named program, and build the programs that no source contains."""
-    cache = Cache(paths.cache() / "bin")
-    sources = (*_configured_folder(), cache)
-    programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
-    if any(path is None for path in programs.values()):
+    programs = built(names)
+    if len(programs) < len(names):
+        cache = Cache(paths.cache() / "bin")
         # The lock prevents two concurrent runs from building the same program: the second run waits
         # and then reads the cache.
         with locks.held(
             paths.cache() / "locks" / "build", timeout_s=_BUILD_LIMIT_S, what="the build"
         ):
-            missing = [
-                BUILD_SPECS[name] for name in names if _first(sources, BUILD_SPECS[name]) is None
-            ]
+            programs = built(names)
+            missing = [BUILD_SPECS[name] for name in names if name not in programs]
             gobuild.build([(spec, cache.path(spec)) for spec in missing], progress)
-            programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
+            programs = built(names)
+    return programs
+
+
+def built(names: Sequence[str]) -> Mapping[str, Path]:
+    """Return the paths of the named programs that exist; this builds none."""
+    sources = (*_configured_folder(), Cache(paths.cache() / "bin"))
+    programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
     return {name: path for name, path in programs.items() if path is not None}
 
 

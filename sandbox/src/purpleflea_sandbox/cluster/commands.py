@@ -33,6 +33,13 @@ def cluster() -> None:
     "--node-image", default="", help="Node image of kind, which decides the version of Kubernetes."
 )
 @click.option(
+    "--lost-node-after",
+    "lost_node_after_s",
+    type=click.IntRange(0, 600),
+    default=0,
+    help="Seconds without a heartbeat after which a node is not ready; 0: as Kubernetes. Only for kind.",
+)
+@click.option(
     "--node-port",
     "node_ports",
     type=click.IntRange(30000, 32767),

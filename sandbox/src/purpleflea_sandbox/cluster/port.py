@@ -42,6 +42,8 @@ class Options:
     """Nodes besides the control plane; only for kind. Without workers, the control plane runs pods."""
     node_image: str = ""
     """Node image of kind; empty for the default of kind."""
+    lost_node_after_s: int = 0
+    """Seconds without a heartbeat after which a node is not ready; only for kind. 0 is the default of Kubernetes."""
     node_ports: tuple[int, ...] = ()
     """Ports of NodePort Services that are reachable at an address of this machine."""
 

@@ -1,12 +1,15 @@
 """The Docker engine as a process: in separate network, mount and pid namespaces, without a route out of them.
 
-Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups are left,
-and are removed by name.
+Its end takes everything with it: containers, mounts and processes. It ends with its parent. Only its cgroups and its
+folders are left, and a separate process removes them.
+
+Its images and containers are in memory if there is enough: some file systems need minutes to remove them.
 """
 
 import contextlib
+import ctypes
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -17,16 +20,19 @@ from pathlib import Path
 
 from purpleflea_sandbox.cluster import packages, processes, waiting
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
-from purpleflea_sandbox.cluster.local import cgroups
-from purpleflea_sandbox.engine import runc_wrapper
+from purpleflea_sandbox.engine import remover, runc_wrapper
 
 PACKAGES = ("containerd", "runc", "iptables", "iproute2", "util-linux", "mount")
 _ANSWER_LIMIT_S = 60.0
 _END_LIMIT_S = 60.0
 _PREFIX = "pf-engine-"
 """Prefix of the folder of an engine, which has the name of its cgroup."""
-_HOLDER = "holder"
+_PR_SET_PDEATHSIG = 1
+_MEMORY = Path("/proc/meminfo")
+_MEMORY_KIB = 12 * 1024**2
+"""Available memory that is enough for the node image, three nodes with the images of the demo, and their processes."""
 _START = 'ip link set lo up && exec "$@"'
+_START_IN_MEMORY = f'mount -t tmpfs -o size=80% tmpfs "$DATA" && {_START}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,48 +88,61 @@ def run(engine: Engine, command: tuple[str, ...], *, log: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(programs: Path, data: Path, log: Path) -> Iterator[Engine]:
-    """Run an engine with its images and containers in the folder `data` while the context is active."""
+def running(programs: Path, cache: Path, log: Path) -> Iterator[Engine]:
+    """Run an engine without images while the context is active; its data is in memory or in a new folder of `cache`."""
     _remove_leftovers()
     # The paths of sockets are limited to 107 characters, and those of the cache can be longer.
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    data = cache / folder.name
+    data.mkdir(parents=True)
+    (folder / remover.DATA).symlink_to(data)
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = _start(programs, data, folder, log)
+    # Its input ends with this process.
+    removing = subprocess.Popen(
+        (sys.executable, "-m", remover.__name__, str(folder)),
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    process = _start(programs, folder, log)
     try:
         if (holder := processes.handle(process.pid)) is not None:
-            holder.save(folder / _HOLDER)
+            holder.save(folder / remover.HOLDER)
         engine = Engine(programs=programs, socket=folder / "docker.sock", holder=process.pid)
         if not waiting.until(lambda: _answers(engine, process), timeout_s=_ANSWER_LIMIT_S):
             raise with_log("the Docker engine did not start", log)
         yield engine
     finally:
-        _end(process)
-        _remove(folder)
+        process.kill()
+        process.wait(_END_LIMIT_S)
+        removing.communicate(timeout=_END_LIMIT_S)
 
 
 def _remove_leftovers() -> None:
-    """Remove the cgroups and folders of engines that were killed together with their parents."""
+    """Remove the cgroups and folders of engines whose removing process was killed, too."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        holder = processes.load(folder / _HOLDER)
+        holder = processes.load(folder / remover.HOLDER)
         if holder is not None and not holder.is_alive():
-            _remove(folder)
+            remover.remove(folder)
 
 
-def _remove(folder: Path) -> None:
-    cgroups.remove(folder.name, cgroups.hierarchies(), timeout_s=_END_LIMIT_S)
-    shutil.rmtree(folder, ignore_errors=True)
+def end_with_parent() -> None:
+    """End this process when its parent ends, also by SIGKILL. Linux only; elsewhere it does nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(programs: Path, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     runtime = folder / "runc"
     runtime.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {runc_wrapper.__file__} "$@"\n')
     runtime.chmod(0o755)
+    data = folder / remover.DATA
+    start = _START_IN_MEMORY if _available_kib() >= _MEMORY_KIB else _START
     argv = (
         *(packages.program("setpriv"), "--pdeathsig", "KILL"),
         *(packages.program("unshare"), "--net", "--mount", "--propagation=private", "--pid"),
-        *("--fork", "--kill-child", "--mount-proc", "sh", "-c", _START, "sh"),
+        *("--fork", "--kill-child", "--mount-proc", "sh", "-c", start, "sh"),
         *(f"{programs}/usr/bin/tini-static", "-g", "--", f"{programs}/usr/sbin/dockerd"),
-        f"--data-root={data}",
+        f"--data-root={data.resolve()}",
         f"--exec-root={folder / 'exec'}",
         f"--pidfile={folder / 'docker.pid'}",
         f"--host=unix://{folder / 'docker.sock'}",
@@ -135,12 +154,18 @@ def _start(programs: Path, data: Path, folder: Path, log: Path) -> subprocess.Po
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "DATA": str(data.resolve())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _available_kib() -> int:
+    """Return the available memory of this machine in KiB."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMORY.read_text(), re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:
@@ -151,8 +176,3 @@ def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:
         subprocess.run(docker, env=engine.environment, capture_output=True, check=False).returncode
         == 0
     )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait(_END_LIMIT_S)

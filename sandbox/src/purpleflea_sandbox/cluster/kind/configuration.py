@@ -15,14 +15,19 @@ def cluster_configuration(
     policy: Path | None,
     audit_folder: Path | None,
     workers: int = 0,
+    lost_node_after_s: int = 0,
     ports: Mapping[int, int] | None = None,
 ) -> str:
     """Return a cluster with a control plane and workers; without workers, the control plane runs pods.
 
-    It has an audit log if both paths are set. `ports` are ports of NodePort Services, and the ports of
+    It has an audit log if both paths are set. `lost_node_after_s` is the time until a node without a heartbeat is not
+    ready; 0 is the default of Kubernetes. `ports` are ports of NodePort Services, and the ports of
     127.0.0.1 that lead to them.
     """
-    patches = [_kubelet_patch()]
+    kubelet = _kubelet_patch(lost_node_after_s)
+    patches = [kubelet]
+    if lost_node_after_s:
+        patches.append(_node_monitor_patch(lost_node_after_s))
     mounts: list[Mapping[str, Any]] = []
     if policy is not None and audit_folder is not None:
         patches.append(_audit_patch())
@@ -39,7 +44,7 @@ def cluster_configuration(
             for port, host_port in sorted((ports or {}).items())
         ],
     }
-    worker = {"role": "worker", "kubeadmConfigPatches": [json.dumps(_kubelet_patch())]}
+    worker = {"role": "worker", "kubeadmConfigPatches": [json.dumps(kubelet)]}
     return json.dumps(
         {
             "kind": "Cluster",
@@ -57,7 +62,7 @@ def host_ports(configuration: str) -> Mapping[int, int]:
     return {item["containerPort"]: item["hostPort"] for item in mappings}
 
 
-def _kubelet_patch() -> Mapping[str, Any]:
+def _kubelet_patch(lost_node_after_s: int) -> Mapping[str, Any]:
     # If failCgroupV1 is not disabled, the kubelet does not start on a machine with version 1
     # cgroups.
     return {
@@ -65,6 +70,17 @@ def _kubelet_patch() -> Mapping[str, Any]:
         "kind": "KubeletConfiguration",
         "failCgroupV1": False,
         "maxPods": 250,
+        # The kubelet renews the lease four times in its duration, so eight times before the node counts as lost.
+        **({"nodeLeaseDurationSeconds": lost_node_after_s // 2} if lost_node_after_s else {}),
+    }
+
+
+def _node_monitor_patch(lost_node_after_s: int) -> Mapping[str, Any]:
+    value = f"{lost_node_after_s}s"
+    return {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "controllerManager": {"extraArgs": [{"name": "node-monitor-grace-period", "value": value}]},
     }
 
 

@@ -144,6 +144,7 @@ class Kind:
                 policy=policy if options.audit else None,
                 audit_folder=self._logs if options.audit else None,
                 workers=options.workers,
+                lost_node_after_s=options.lost_node_after_s,
                 ports=dict(
                     zip(options.node_ports, _free_ports(len(options.node_ports)), strict=True)
                 ),
