@@ -99,7 +99,7 @@ class DirectHalt:
         ]
         if pods is None:
             problems.append(
-                "you may not list pods, so no agent can be asked for its acknowledgement"
+                "you may not list pods, so no agent can be asked"
             )
         state = _state(len(selected), pairs, [*problems, *late])
         if not state.unproven and pods is not None:
