@@ -138,11 +138,7 @@ def _send_delete(kubectl: Kubectl, halt: dict[str, Any]) -> None:
     group, _, version = kubernetes.API_VERSION.partition("/")
     plural = HALTS.partition(".")[0]
     path = f"/apis/{group}/{version}/namespaces/{namespace_of(halt)}/{plural}/{name_of(halt)}"
-    options = {
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "preconditions": {"uid": uid_of(halt)},
-    }
+    options = {"preconditions": {"uid": uid_of(halt)}}
     kubectl.run("delete", f"--raw={path}", "--filename=-", stdin=json.dumps(options))
 
 
