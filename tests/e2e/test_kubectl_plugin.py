@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from purpleflea_sandbox.demo import installation
 from support import waiting
@@ -39,9 +40,10 @@ def plugin(fleet, repository):
     path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     flags = ("--kubeconfig", str(fleet.provider.kubeconfig), "--namespace", NAMESPACE)
 
-    def run(command, *arguments):
+    def run(command, *arguments, stdin=None):
         return subprocess.run(
             [kubectl, "purpleflea", command, *flags, *arguments],
+            input=stdin,
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
@@ -81,6 +83,21 @@ def test_a_halt_is_proven_and_a_resume_ends_it(fleet, plugin):
     done = plugin("resume", "incident")
     assert done.returncode == 0, done.stdout + done.stderr
     assert mode(fleet) == "Active"
+
+
+def test_the_operator_renders_the_objects_that_it_has_applied(fleet, plugin):
+    there = f"--namespace={NAMESPACE}"
+    agent = yaml.safe_load(fleet.tools.kubectl("get", "pfa", "momentum", "--output=yaml", there))
+    for key in ("resourceVersion", "uid", "generation", "creationTimestamp", "managedFields"):
+        agent["metadata"].pop(key, None)
+    del agent["status"]
+    done = plugin("render", "--filename=-", stdin=yaml.safe_dump(agent))
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+    agent["spec"]["replicas"] += 1
+    done = plugin("render", "--filename=-", stdin=yaml.safe_dump(agent))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "-  replicas: 3\n+  replicas: 4" in done.stdout
+    assert "+++ rendered/StatefulSet/plugin/momentum" in done.stdout
 
 
 def test_agents_acknowledge_a_halt_while_the_operator_is_down(fleet, plugin):

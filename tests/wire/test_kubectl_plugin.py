@@ -11,6 +11,7 @@ from kubectl_purpleflea.kubectl.agents import AgentError
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.workflows import halting
 from kubectl_purpleflea.workflows.halting import Wait
+from support.apiserver.faults import Fault
 from support.apiserver.kinds import Kind
 from support.builders import a_datadog_daemon_set, a_halt, an_agent
 from support.paper_agents import PaperAgents
@@ -309,6 +310,28 @@ def test_a_resume_without_an_operator_is_not_proven(stopped_operator, plugin):
     done = plugin.run("resume", "incident", "--timeout=0")
     assert done.exit_code == 3, done.output
     assert "its control file still has the mode of a halt" in done.output
+
+
+def test_a_halt_that_was_recreated_with_the_name_is_not_deleted(fleet, plugin):
+    fleet.put(a_halt())
+
+    def recreate(_):
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.put({**a_halt(), "metadata": {**a_halt()["metadata"], "uid": "another"}})
+
+    for verb, flags in (("delete", ()), ("patch", ("--force",))):
+        fault = Fault(effect="pass", where={"verb": verb, "resource": "purplefleahalts"})
+        fault.on_hit = recreate
+        fleet.plan(fault)
+        done = plugin.run("resume", "incident", "--timeout=0", *flags)
+        assert done.exit_code == 1, done.output
+        assert "another halt with this name was created meanwhile, and stays" in done.output
+        found = the_halt(fleet)["metadata"]
+        assert (found["uid"], "annotations" in found and found["annotations"]) in (
+            ("another", False),
+            ("another", {}),
+        )
+        fleet.put(a_halt())
 
 
 def test_a_pod_that_acknowledged_needs_no_annotation(stopped_operator):

@@ -41,6 +41,14 @@ def document(value: object, form: str) -> None:
     sys.stdout.flush()
 
 
+def yaml_text(value: object) -> str:
+    """Return a value as YAML with sorted keys."""
+    import yaml
+
+    found: str = yaml.safe_dump(value, allow_unicode=True, width=1000)
+    return found
+
+
 def has_color(stream: Any = None) -> bool:
     """Return whether to print colors: on a terminal, unless NO_COLOR is set or TERM is dumb."""
     found = sys.stdout if stream is None else stream

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 import kopf
 
+from purpleflea_contract import rendering
 from purpleflea_operator import __version__, handlers, timings
 from purpleflea_operator.agent_client import http as agent_http
 from purpleflea_operator.agent_client.protocol import AgentClient
@@ -29,6 +30,7 @@ from purpleflea_operator.controllers.agent.lost_namespaces import LostNamespaces
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
+from purpleflea_operator.controllers.agent.rendering import Answer, Renderer
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.controllers.halt.controller import HaltController
@@ -55,6 +57,7 @@ from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
+from purpleflea_operator.runtime.local_route import local_route
 from purpleflea_operator.runtime.metrics import Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -121,8 +124,10 @@ class _Operator:
         self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
+        self._renderer: Renderer | None = None
         self._probes = health.Health(
-            self._readiness, self._metrics.exposition, self._states.refusals
+            *(self._readiness, self._metrics.exposition, self._states.refusals),
+            {rendering.PATH: local_route(lambda document: self._render(document))},
         )
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock, is_open=False)
         stack.callback(self._queue.close)
@@ -232,15 +237,11 @@ class _Operator:
             on_pod_deleted=on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
-        reconciler = Reconciler(
-            cluster,
-            cache,
-            self._settings.defaults,
-            deps=replace(
-                self._dependencies(informer, targets, lane, halts), unwatched_reason=lost.reason
-            ),
-            times=self._times,
-        )
+        deps = self._dependencies(informer, targets, lane, halts)
+        deps = replace(deps, unwatched_reason=lost.reason)
+        defaults, times = self._settings.defaults, self._times
+        reconciler = Reconciler(cluster, cache, defaults, deps=deps, times=times)
+        self._renderer = Renderer(cache, defaults, deps=deps, times=times)
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
         own_health = OwnHealth(
@@ -276,6 +277,12 @@ class _Operator:
             lifecycle.freeze_objects()
 
         return takeover.tasks(workers, on_complete=on_complete, on_started=self._on_started)
+
+    def _render(self, document: object) -> Answer:
+        """Return the preview of an agent. Only a leader has listed the halts, and has a memory about the agents."""
+        if self._renderer is None or not self._is_serving:
+            return 503, {"error": "this replica does not lead"}
+        return self._renderer.answer(document)
 
     def _on_started(self) -> None:
         self._is_serving = True

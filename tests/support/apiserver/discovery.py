@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from support.apiserver.kinds import Kind, Obj
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_PARAMETERS = ("dryRun", "fieldValidation")
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 
 
@@ -26,9 +27,35 @@ def document(path: str, kinds: Iterable[Kind]) -> Obj | None:
             return {**head, **_group(group, served)} if known else None
         case ["apis", group, version]:
             return _resources(group, version, served)
+        case ["openapi", "v3"]:
+            paths = {("apis/" if "/" in item else "api/") + item for item in _versions(served)}
+            return {"paths": {item: {"serverRelativeURL": f"/openapi/v3/{item}"} for item in paths}}
+        case ["openapi", "v3", "api" | "apis", *version]:
+            return _open_api("/".join(version), served)
         case ["version"]:
             return {"major": "1", "minor": "37", "gitVersion": "v1.37.1", "platform": "fake"}
     return None
+
+
+def _versions(kinds: tuple[Kind, ...]) -> set[str]:
+    return {kind.api_version for kind in kinds}
+
+
+def _open_api(api_version: str, kinds: tuple[Kind, ...]) -> Obj | None:
+    """Return the part by which kubectl finds that the server validates the fields of an object."""
+    here = [kind for kind in kinds if kind.api_version == api_version]
+    gvk = "x-kubernetes-group-version-kind"
+    paths = {
+        f"/{kind.plural}/{{name}}": {
+            "patch": {
+                "parameters": [{"name": name, "in": "query"} for name in _PARAMETERS],
+                gvk: {"group": kind.group, "version": kind.version, "kind": kind.kind},
+            }
+        }
+        for kind in here
+    }
+    info = {"title": "fake", "version": "1"}
+    return {"openapi": "3.0.0", "info": info, "paths": paths} if here else None
 
 
 def _group(name: str, kinds: tuple[Kind, ...]) -> Obj:

@@ -26,9 +26,10 @@ class Resources:
         self._tokens = itertools.count(1)
 
     def answer(self, request: Request, kind: Kind) -> Answer:
-        with self._store.lock:
-            if request.query.get("dryRun"):
-                raise ApiError(400, "the fake API server does not support dryRun")
+        is_dry = bool(request.query.get("dryRun"))
+        if is_dry and request.verb not in ("create", "update", "patch"):
+            raise ApiError(400, f"the fake API server does not support dryRun of {request.verb}")
+        with self._store.lock, self._store.dry_run(is_dry=is_dry):
             match request.verb:
                 case "get":
                     record = self._store.require(kind, request.namespace, request.name)

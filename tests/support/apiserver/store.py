@@ -4,6 +4,7 @@ Stored objects are never changed in place, so readers may keep references. The s
 HTTP, patches or the rules of field ownership.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -73,8 +74,19 @@ class Store:
         self._tables: dict[Kind, Table] = {}
         self._by_uid: dict[str, Key] = {}
         self._children: dict[str, dict[Key, None]] = {}
+        self._is_dry = False
         self._now = now
         self._history_limit = history_limit
+
+    @contextlib.contextmanager
+    def dry_run(self, *, is_dry: bool) -> Iterator[None]:
+        """Store no object meanwhile, if `is_dry`. The caller holds the lock."""
+        version, self._is_dry = self.version, is_dry
+        try:
+            yield
+        finally:
+            self._is_dry = False
+            self.version = version if is_dry else self.version
 
     def register(self, kind: Kind) -> None:
         with self.lock:
@@ -232,6 +244,8 @@ class Store:
         return Record(obj=stamped, owners=owners)
 
     def _place(self, kind: Kind, before: Record | None, record: Record) -> None:
+        if self._is_dry:
+            return
         metadata = record.obj["metadata"]
         key = (kind, metadata.get("namespace", ""), metadata["name"])
         self._tables[kind].namespaces.setdefault(key[1], {})[key[2]] = record

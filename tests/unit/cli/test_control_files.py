@@ -133,7 +133,7 @@ def test_pods_whose_labels_were_removed_are_found_by_their_name():
     other["spec"] = {"containers": [{"name": "web"}]}
     for pod in (bare, other, foreign):
         pod["metadata"]["labels"] = {}
-    found = pods_of(an_agent(), [bare, labelled, other, foreign])
+    found = pods_of("trading", "momentum", [bare, labelled, other, foreign])
     assert [item["metadata"]["name"] for item in found] == ["momentum-0", "momentum-1"]
 
 

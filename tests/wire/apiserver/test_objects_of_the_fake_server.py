@@ -276,8 +276,22 @@ def test_tests_can_access_objects_directly(http: httpx.Client, apiserver: ApiSer
     assert apiserver.requests() == []
 
 
+def test_a_dry_run_returns_the_object_and_stores_nothing(
+    http: httpx.Client, apiserver: ApiServer
+) -> None:
+    dry = {"dryRun": "All"}
+    assert http.post(MAPS, json=a_map("x"), params=dry).status_code == 201
+    assert apiserver.get("ConfigMap", "default", "x") is None
+    stored = http.post(MAPS, json=a_map("x")).json()
+    merge = {"Content-Type": "application/merge-patch+json"}
+    patch = '{"data": {"a": "2"}}'
+    found = http.patch(f"{MAPS}/x", content=patch, headers=merge, params=dry).json()
+    assert found["data"]["a"] == "2"
+    assert http.get(f"{MAPS}/x").json() == stored
+    assert http.delete(f"{MAPS}/x", params=dry).status_code == 400
+
+
 def test_unsupported_requests_are_rejected(http: httpx.Client, apiserver: ApiServer) -> None:
-    assert http.post(MAPS, json=a_map("x"), params={"dryRun": "All"}).status_code == 400
     assert http.post(f"{MAPS}/x", json=a_map("x")).status_code == 405
     with pytest.raises(LookupError, match="does not serve Job"):
         apiserver.objects("Job")

@@ -22,6 +22,10 @@ COMMANDS = {
         target="files:import_",
         summary="Convert a Deployment into a PurpleFleaAgent, with a report.",
     ),
+    "render": Entry(
+        target="render:render",
+        summary="Show the objects that the operator would apply, with a diff to the cluster.",
+    ),
     "cost": Entry(
         target="files:cost", summary="Estimate custom metrics of a manifest before it is applied."
     ),

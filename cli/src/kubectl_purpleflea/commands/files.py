@@ -2,13 +2,13 @@
 
 import dataclasses
 import sys
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN
+from kubectl_purpleflea.commands.manifests import documents, file_option
 from kubectl_purpleflea.decisions.import_draft import Choices
 from kubectl_purpleflea.decisions.importing import (
     KINDS,
@@ -19,19 +19,9 @@ from kubectl_purpleflea.decisions.importing import (
 from kubectl_purpleflea.decisions.metrics_cost import cost as metrics_cost
 from kubectl_purpleflea.views.importing import costs, report
 
-MAX_BYTES = 4 * 1024 * 1024
-_FILE = click.option(
-    "-f",
-    "--filename",
-    "file",
-    type=click.File("r"),
-    required=True,
-    help="Manifest, or - for stdin.",
-)
-
 
 @click.command("import")
-@_FILE
+@file_option
 @click.option("--strategy", default="", help="spec.strategy.")
 @click.option("--markets", default="", metavar="A,B", help="spec.markets, such as BTC-USD,ETH-USD.")
 @click.option(
@@ -48,8 +38,8 @@ def import_(file: IO[str], strategy: str, markets: str, key_secret: str) -> None
         markets=tuple(item.strip() for item in markets.split(",") if item.strip()),
         key_secret=key_secret,
     )
-    documents = _documents(file)
-    workloads = [item for item in documents if item.get("kind") in KINDS]
+    listed = documents(file)
+    workloads = [item for item in listed if item.get("kind") in KINDS]
     if not workloads:
         output.warn("error: the file has no Deployment")
         sys.exit(FAILED)
@@ -63,7 +53,7 @@ def import_(file: IO[str], strategy: str, markets: str, key_secret: str) -> None
             output.say("---")
         output.document(item.agent, "yaml")
         _warn(item)
-    for other in (item for item in documents if item not in workloads):
+    for other in (item for item in listed if item not in workloads):
         name = f"{other.get('kind')} {other['metadata'].get('name')}"
         output.warn(f"{name} is not converted; keep it if the agent uses it")
     sys.exit(0 if all(item.is_complete for item in found) else UNPROVEN)
@@ -75,7 +65,7 @@ def _warn(found: Imported) -> None:
 
 
 @click.command()
-@_FILE
+@file_option
 @click.option("--all", "every_metric", is_flag=True, help="All metrics and not only the largest.")
 @click.option(
     "-o", "--output", "form", type=click.Choice(["json", "yaml"]), help="Form of the output."
@@ -85,7 +75,7 @@ def cost(file: IO[str], every_metric: bool, form: str | None) -> None:
 
     The numbers are those of status.customMetrics. The exit code is 3 if a budget is exceeded.
     """
-    agents = [item for item in _documents(file) if item.get("kind") == "PurpleFleaAgent"]
+    agents = [item for item in documents(file) if item.get("kind") == "PurpleFleaAgent"]
     if not agents:
         output.warn("error: the file has no PurpleFleaAgent")
         sys.exit(FAILED)
@@ -101,26 +91,3 @@ def cost(file: IO[str], every_metric: bool, form: str | None) -> None:
             output.say(f"{item['metadata'].get('name')}:")
             output.lines(costs(result, every_metric=every_metric))
     sys.exit(0 if all(result.is_within_budget for _, result in found) else UNPROVEN)
-
-
-def _documents(file: IO[str]) -> list[dict[str, Any]]:
-    """Return the documents of a file; those of a List are returned one by one."""
-    import yaml
-
-    name = Path(getattr(file, "name", "-")).name
-    try:
-        content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise click.UsageError(f"{name} has more than {MAX_BYTES} bytes.")
-        documents = [item for item in yaml.safe_load_all(content) if isinstance(item, dict)]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise click.UsageError(f"{name} is not YAML: {str(error).splitlines()[0]}") from error
-    flat: list[dict[str, Any]] = []
-    for item in documents:
-        inner = item.get("items") if item.get("kind") == "List" else None
-        flat += (
-            [entry for entry in inner if isinstance(entry, dict)]
-            if isinstance(inner, list)
-            else [item]
-        )
-    return [item for item in flat if isinstance(item.get("metadata"), dict)]

@@ -82,6 +82,8 @@ class Write:
     """The ConfigMap, if there is none."""
     problem: str = ""
     """Why the ConfigMap cannot be written; empty if it can."""
+    is_sent: bool = False
+    """Whether the write was sent, so that the file had another content before."""
 
 
 def write(agent: Manifest, config_map: Manifest | None, wanted: Control) -> Write:
@@ -143,11 +145,10 @@ def _new(agent: Manifest, control: Control) -> dict[str, Any]:
     }
 
 
-def pods_of(agent: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
+def pods_of(namespace: str, agent: str, pods: Iterable[Manifest]) -> list[Manifest]:
     """Return the pods of an agent, sorted. A pod whose labels were removed is found by its name and its container."""
-    name, namespace = name_of(agent), namespace_of(agent)
     return sorted(
-        (item for item in pods if namespace_of(item) == namespace and _is_of(name, item)),
+        (item for item in pods if namespace_of(item) == namespace and _is_of(agent, item)),
         key=name_of,
     )
 
@@ -164,22 +165,40 @@ def _is_of(agent: str, pod: Manifest) -> bool:
 
 
 def has_ended(pod: Manifest) -> bool:
-    """Return whether all containers of a pod have ended, so that it cannot trade."""
-    return at(pod, "status", "phase") in ("Succeeded", "Failed")
+    """Return whether the agent of a pod has ended and is not started again, so that it cannot trade."""
+    if at(pod, "status", "phase") in ("Succeeded", "Failed"):
+        return True
+    states = _agent_states(pod)
+    is_deleting = at(pod, "metadata", "deletionTimestamp") is not None
+    return is_deleting and any(at(item, "state", "terminated") is not None for item in states)
 
 
 def may_trade(pod: Manifest) -> bool:
     """Return whether the agent of a pod has started, so that it must acknowledge the mode."""
     if has_ended(pod):
         return False
-    states = items(at(pod, "status", "containerStatuses"))
     started = [
-        at(item, "state", "running") is not None or number_of_restarts(item)
-        for item in states
-        if item.get("name") == kubernetes.CONTAINER
+        at(item, "state", "running") is not None
+        or at(item, "state", "terminated") is not None
+        or number_of_restarts(item)
+        for item in _agent_states(pod)
     ]
+    has_states = bool(items(at(pod, "status", "containerStatuses")))
     # A pod on a node that does not report may run.
-    return bool(any(started) or (not states and at(pod, "spec", "nodeName")))
+    return bool(any(started) or (not has_states and at(pod, "spec", "nodeName")))
+
+
+def _agent_states(pod: Manifest) -> list[Mapping[str, Any]]:
+    states = items(at(pod, "status", "containerStatuses"))
+    return [item for item in states if item.get("name") == kubernetes.CONTAINER]
+
+
+def is_starting(pod: Manifest) -> bool:
+    """Return whether a kubelet can start the agent of a pod, possibly with the volumes that it has already mounted.
+
+    A kubelet that pulls an image does not refresh a mounted file before the container runs.
+    """
+    return bool(at(pod, "spec", "nodeName")) and not has_ended(pod) and not may_trade(pod)
 
 
 def number_of_restarts(container_status: Mapping[str, Any]) -> int:

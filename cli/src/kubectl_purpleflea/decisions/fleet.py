@@ -151,7 +151,12 @@ def fleet(
     """Return the agents, those with problems first. `drawdowns` are by <namespace>/<pod>."""
     sets = {id_of(item): item for item in stateful_sets}
     found = [
-        _agent(item, sets.get(id_of(item), {}), pods_of(item, pods), drawdowns or {})
+        _agent(
+            item,
+            sets.get(id_of(item), {}),
+            pods_of(namespace_of(item), name_of(item), pods),
+            drawdowns or {},
+        )
         for item in agents
     ]
     return sorted(found, key=lambda item: (item.severity, item.namespace, item.name))

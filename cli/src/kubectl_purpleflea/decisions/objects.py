@@ -44,6 +44,11 @@ def namespace_of(manifest: Manifest) -> str:
     return text(at(manifest, "metadata", "namespace"))
 
 
+def uid_of(manifest: Manifest) -> str:
+    """Return metadata.uid."""
+    return text(at(manifest, "metadata", "uid"))
+
+
 def id_of(manifest: Manifest) -> str:
     """Return namespace and name, as <namespace>/<name>."""
     return f"{namespace_of(manifest)}/{name_of(manifest)}"

@@ -21,8 +21,8 @@ OPEN_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
 BODY_LIMIT = 64 * 1024
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ")
-# A proxy of the environment must not receive requests to the loopback address.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy of the environment must not receive requests to the loopback address."""
 
 
 class AgentError(Exception):
@@ -48,10 +48,10 @@ class ForwardedAgents:
 
     def read(self, namespace: str, pod: str, path: str) -> Any:
         """Return the JSON answer of a pod."""
-        with self._forwarded(namespace, pod) as port:
+        with forwarded(self._kubectl, namespace, pod, environment.HTTP_PORT) as port:
             try:
                 url = f"http://127.0.0.1:{port}{path}"
-                with _OPENER.open(url, timeout=ANSWER_TIMEOUT_S) as response:
+                with OPENER.open(url, timeout=ANSWER_TIMEOUT_S) as response:
                     body = response.read(BODY_LIMIT + 1)
             except urllib.error.HTTPError as error:
                 with error:
@@ -63,27 +63,33 @@ class ForwardedAgents:
         except (ValueError, RecursionError) as error:
             raise AgentError(f"the answer of {path} is not JSON") from error
 
-    @contextlib.contextmanager
-    def _forwarded(self, namespace: str, pod: str) -> Iterator[int]:
-        argv = self._kubectl.in_namespace(namespace).argv(
-            *("port-forward", f"pod/{pod}", f":{environment.HTTP_PORT}", "--address=127.0.0.1")
-        )
-        process = subprocess.Popen(
-            argv,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
-        # A process that reports no port in time is ended, which also ends the read.
-        timer = threading.Timer(OPEN_TIMEOUT_S, process.kill)
-        timer.start()
-        try:
-            yield _port(process)
-        finally:
-            timer.cancel()
-            process.kill()
-            process.communicate()
+
+@contextlib.contextmanager
+def forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int) -> Iterator[int]:
+    """Yield a port of the loopback address that `kubectl port-forward` forwards to a port of a pod.
+
+    Raises:
+        AgentError: The port cannot be forwarded.
+    """
+    argv = kubectl.in_namespace(namespace).argv(
+        *("port-forward", f"pod/{pod}", f":{port}", "--address=127.0.0.1")
+    )
+    process = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    # A process that reports no port in time is ended, which also ends the read.
+    timer = threading.Timer(OPEN_TIMEOUT_S, process.kill)
+    timer.start()
+    try:
+        yield _port(process)
+    finally:
+        timer.cancel()
+        process.kill()
+        process.communicate()
 
 
 def _port(process: "subprocess.Popen[str]") -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Style = Literal["", "bold", "dim", "green", "yellow", "red"]
+Style = Literal["", "bold", "dim", "green", "yellow", "red", "cyan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ def explain(kubectl: Kubectl, agent: dict[str, Any], now: datetime) -> Story:
         return readable(lambda: there.items(kind), [])
 
     pods, events, nodes = together([lambda: of("pods"), lambda: of("events"), lambda: of("nodes")])
-    own = [dict(item) for item in pods_of(agent, pods)]
+    own = [dict(item) for item in pods_of(namespace_of(agent), name_of(agent), pods)]
     evidence = Evidence(
         pods=own,
         nodes=nodes,

@@ -3,6 +3,7 @@
 A mode is never loosened without the operator, because only the operator reads every request that applies to an agent.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kubectl_purpleflea.decisions.objects import (
     name_of,
     namespace_of,
     text,
+    uid_of,
 )
 from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.client import Kubectl
@@ -102,10 +104,11 @@ def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> str:
     name = name_of(halt)
     try:
         if force:
-            note = f"{kubernetes.ANNOTATION_FORCE_RESUME}=true"
-            kubectl.run("annotate", HALTS, name, note, "--overwrite")
-        kubectl.run("delete", HALTS, name, "--wait=false")
+            _force(kubectl, halt)
+        _send_delete(kubectl, halt)
     except KubectlError as error:
+        if error.kind is Failure.CONFLICT:
+            return "another halt with this name was created meanwhile, and stays"
         if error.kind is not Failure.NOT_FOUND and not error.is_ambiguous:
             return (
                 f"{error}. To resume although agents drain: --force"
@@ -121,6 +124,22 @@ def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> str:
     if at(found, "metadata", "deletionTimestamp"):
         return f"the halt is being deleted, and waits for {at(found, 'metadata', 'finalizers')}"
     return "the halt still exists"
+
+
+def _force(kubectl: Kubectl, halt: dict[str, Any]) -> None:
+    """Request the end of a halt although agents drain. A halt that was recreated with the name is not changed."""
+    annotations = {kubernetes.ANNOTATION_FORCE_RESUME: "true"}
+    patch = {"metadata": {"uid": uid_of(halt), "annotations": annotations}}
+    kubectl.run("patch", HALTS, name_of(halt), "--type=merge", f"--patch={json.dumps(patch)}")
+
+
+def _send_delete(kubectl: Kubectl, halt: dict[str, Any]) -> None:
+    """Delete a halt by its UID. `kubectl delete` names only the object, so the request is sent as it is."""
+    group, _, version = kubernetes.API_VERSION.partition("/")
+    plural = HALTS.partition(".")[0]
+    path = f"/apis/{group}/{version}/namespaces/{namespace_of(halt)}/{plural}/{name_of(halt)}"
+    options = {"preconditions": {"uid": uid_of(halt)}}
+    kubectl.run("delete", f"--raw={path}", "--filename=-", stdin=json.dumps(options))
 
 
 def _wait(

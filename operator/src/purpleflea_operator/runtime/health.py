@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
+from purpleflea_contract import rendering
 from purpleflea_operator import timings
 from purpleflea_operator.runtime import listener
 from purpleflea_operator.runtime.bounded_server import BoundedServer
+from purpleflea_operator.runtime.local_route import Handler
 
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
@@ -24,7 +26,7 @@ class Health:
     """Checks of the probes. /livez fails if any of its checks fails, /readyz if `ready` does.
 
     `refusals` returns the error of each path that the API server refuses. /livez names them and does not fail, because
-    a restart does not help.
+    a restart does not help. `posts` are further routes, by path.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class Health:
         ready: Check,
         metrics: Callable[[], bytes] = bytes,
         refusals: Callable[[], Mapping[str, str]] = dict,
+        posts: Mapping[str, Handler] | None = None,
     ) -> None:
         self._ready = ready
         self._metrics = metrics
         self._refusals = refusals
+        self._posts = posts or {}
         self._live: list[Check] = []
 
     def add(self, *checks: Check) -> None:
@@ -44,10 +48,12 @@ class Health:
 
     def app(self) -> web.Application:
         """Return the HTTP application."""
-        app = web.Application()
+        app = web.Application(client_max_size=rendering.MAX_BYTES)
         app.router.add_get(LIVE, self._on_live)
         app.router.add_get(READY, self._on_ready)
         app.router.add_get(METRICS, self._on_metrics)
+        for path, handler in self._posts.items():
+            app.router.add_post(path, handler)
         return app
 
     async def _on_live(self, _: web.Request) -> web.Response:

@@ -26,7 +26,6 @@ from purpleflea_operator.controllers.agent.apply import (
 )
 from purpleflea_operator.controllers.agent.decisions import (
     instrumentation,
-    old_pods,
     plan,
     remembered,
     rollout,
@@ -53,10 +52,10 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     PassOutcome,
     with_outcome,
 )
+from purpleflea_operator.controllers.agent.desired_children import DesiredChildren
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
-from purpleflea_operator.controllers.agent.rendered_children import RenderedChildren
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.restart_turn import RestartTurn
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
@@ -66,7 +65,6 @@ from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, own_annotations
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.manifests import collection
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -109,6 +107,24 @@ class Dependencies:
     upgrade_policy: upgrade.Policy = "Paced"
     """Whether upgrades of agents by the operator are paced, or wait for a request of a user."""
 
+    def surroundings(self, resource: Manifest, *, cluster: str) -> Surroundings:
+        """Return the views of everything besides the objects of a cached agent."""
+        metadata = resource["metadata"]
+        holder = self.identity_holder(metadata["uid"])
+        return Surroundings(
+            nodes=self.nodes,
+            reports=self.reports,
+            conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
+            conflict_is_ending=holder is not None and holder.is_ending,
+            conflict_ends_in_s=None if holder is None else holder.loses_in_s,
+            cluster=cluster,
+            conflict_error="" if holder is None else holder.error,
+            never_started=self.never_started(resource),
+            sees_all_namespaces=self.sees_all_namespaces,
+            unwatched=self.unwatched_reason(metadata["namespace"]),
+            halts=self.halts,
+        )
+
 
 class Reconciler:
     """Reconciles the agents of one cluster."""
@@ -124,7 +140,9 @@ class Reconciler:
     ) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._children = RenderedChildren(defaults)
+        self._children = DesiredChildren(
+            defaults, deps.is_instrumentation_served, deps.upgrade_policy
+        )
         self._cluster_name = defaults.cluster
         self._deps = deps
         self._now = times.now
@@ -236,21 +254,7 @@ class Reconciler:
         return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
 
     def _observe(self, resource: dict[str, Any], memory: AgentMemory) -> ObservedState:
-        deps = self._deps
-        holder = deps.identity_holder(resource["metadata"]["uid"])
-        surroundings = Surroundings(
-            nodes=deps.nodes,
-            reports=deps.reports,
-            conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
-            conflict_is_ending=holder is not None and holder.is_ending,
-            conflict_ends_in_s=None if holder is None else holder.loses_in_s,
-            cluster=self._cluster_name,
-            conflict_error="" if holder is None else holder.error,
-            never_started=deps.never_started(resource),
-            sees_all_namespaces=deps.sees_all_namespaces,
-            unwatched=deps.unwatched_reason(resource["metadata"]["namespace"]),
-            halts=deps.halts,
-        )
+        surroundings = self._deps.surroundings(resource, cluster=self._cluster_name)
         now = self._now()
         known = memory.snapshot(now, self._clock())
         observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
@@ -279,21 +283,9 @@ class Reconciler:
     ) -> tuple[plan.Action, ...]:
         if observed.agent is None:
             return plan.invalid_actions(observed)
-        agent = rollout.effective_agent(observed, observed.agent)
+        children = self._children.of(observed, observed.agent, outcome, restart)
         is_served = self._deps.is_instrumentation_served()
-        uses = instrumentation.is_wanted(observed, is_served)
-        *others, rendered = self._children.of(agent, outcome.connection, uses_instrumentation=uses)
-        workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
-        wanted: Manifest = workload
-        used = collection.uses_instrumentation(workload)
-        if restart.retries or used is not uses:
-            # The policy keeps the rules of both connections, or each attempt would write it twice.
-            connection = observed.connection if restart.retries else outcome.connection
-            *others, desired = self._children.of(agent, connection, uses_instrumentation=used)
-            wanted = desired if restart.retries else workload
-        others = old_pods.with_rules_of_old_pods(others, observed, wanted)
-        others = instrumentation.writable(others, is_served)
-        return plan.actions((*others, workload), instrumentation.removable(observed, is_served))
+        return plan.actions(children, instrumentation.removable(observed, is_served))
 
     def _announce_upgrade(
         self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
