@@ -9,7 +9,7 @@ import pytest
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.watched_kinds import SELECTOR
-from purpleflea_operator.kube import listing, reflector
+from purpleflea_operator.kube import listing
 from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
 from purpleflea_operator.kube.resources import CONFIG_MAP
 from purpleflea_operator.kube.watch_state import WatchStates
@@ -163,7 +163,7 @@ async def test_after_each_fault_of_a_stream_the_objects_are_complete(
     server, monkeypatch, fault, empties
 ):
     break_, lists = FAULTS[fault]
-    monkeypatch.setattr(reflector, "LINE_LIMIT", 20_000)
+    monkeypatch.setattr(listing, "LINE_LIMIT", 20_000)
     put(server, "stays")
     put(server, "goes")
     async with a_reflector(server) as running:
@@ -266,7 +266,7 @@ async def test_a_list_after_a_takeover_reports_its_refusal_or_outlasts_it(server
 
 
 async def test_large_objects_are_listed_in_smaller_pages(server, monkeypatch):
-    monkeypatch.setattr(reflector, "PAGE_LIMIT", 100_000)
+    monkeypatch.setattr(listing, "PAGE_LIMIT", 100_000)
     for number in range(12):
         put(server, f"large-{number}", "x" * 30_000)
     async with a_reflector(server) as running:
@@ -277,7 +277,7 @@ async def test_large_objects_are_listed_in_smaller_pages(server, monkeypatch):
 
 
 async def test_one_object_may_be_larger_than_a_page(server, monkeypatch):
-    monkeypatch.setattr(reflector, "PAGE_LIMIT", 10_000)
+    monkeypatch.setattr(listing, "PAGE_LIMIT", 10_000)
     put(server, "small")
     put(server, "large", "x" * 30_000)
     async with a_reflector(server) as running:
@@ -285,8 +285,8 @@ async def test_one_object_may_be_larger_than_a_page(server, monkeypatch):
 
 
 async def test_an_object_without_a_bound_is_an_error_of_its_kind(server, monkeypatch):
-    monkeypatch.setattr(reflector, "PAGE_LIMIT", 10_000)
-    monkeypatch.setattr(reflector, "LINE_LIMIT", 20_000)
+    monkeypatch.setattr(listing, "PAGE_LIMIT", 10_000)
+    monkeypatch.setattr(listing, "LINE_LIMIT", 20_000)
     put(server, "large", "x" * 30_000)
     async with a_reflector(server) as running:
         await server.until(lambda: "larger than 20000 bytes" in running.state.error)

@@ -25,6 +25,13 @@ LABEL_NAMESPACE = "kubernetes.io/metadata.name"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_STRATEGY = f"{GROUP}/strategy"
 MANAGED_BY = "purpleflea-operator"
+MAX_AGENT_LABELS = 64
+"""Labels that an agent resource may have, which is up to 24 kB. The API server does not bound their number.
+
+If it has more, its labels do not count: each PurpleFleaHalt of its namespace that selects by labels applies to it.
+"""
+LABEL_TOO_MANY = f"{GROUP}/too-many-labels"
+"""The operator keeps only this label of an agent that has more than `MAX_AGENT_LABELS`."""
 
 DD_LABEL_ENV = "tags.datadoghq.com/env"
 DD_LABEL_SERVICE = "tags.datadoghq.com/service"

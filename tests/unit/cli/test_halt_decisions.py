@@ -104,6 +104,15 @@ def test_namespaces_of_a_cluster_halt_restrict_it():
     assert not selects(selector, "system", an_agent(namespace="other"))
 
 
+def test_an_agent_with_too_many_labels_cannot_avoid_a_halt_without_the_operator():
+    agent = an_agent(namespace="trading")
+    for number, expected in ((64, False), (65, True)):
+        agent["metadata"]["labels"] = {f"x{index}": "" for index in range(number)}
+        assert selects({"matchLabels": {"desk": "fx"}}, "trading", agent) is expected
+        assert not selects({"matchLabels": {"desk": "fx"}}, "other", agent)
+        assert not selects({"names": ["z"], "matchLabels": {"desk": "fx"}}, "trading", agent)
+
+
 @pytest.mark.parametrize(
     ("request_", "spec"),
     [

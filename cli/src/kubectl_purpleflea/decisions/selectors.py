@@ -14,6 +14,7 @@ from kubectl_purpleflea.decisions.objects import (
     namespace_of,
     text,
 )
+from purpleflea_contract import kubernetes
 
 _KEY = r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?"
 _VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
@@ -101,7 +102,9 @@ def selects(selector: Mapping[str, Any], namespace: str, agent: Manifest) -> boo
         return False
     if names and name_of(agent) not in names:
         return False
-    return matches(selector, labels_of(agent))
+    labels = labels_of(agent)
+    # No tenant may avoid a halt with labels that the operator does not keep.
+    return len(labels) > kubernetes.MAX_AGENT_LABELS or matches(selector, labels)
 
 
 def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

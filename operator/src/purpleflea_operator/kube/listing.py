@@ -17,6 +17,12 @@ from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_ve
 PAGE_SIZE = 50
 """Objects per page. A page of pods has up to 0.5 MB and blocks the event loop for 10 ms; 250 pods block it for 50
 ms."""
+PAGE_LIMIT = 2 * 1024 * 1024
+"""Longest page of a list in bytes, unless it has one object. Parsing needs up to 20 times as much memory. A usual page
+has 0.5 MB, but any user may create objects of 1.5 MB, such as agents, or pods with the labels that are selected."""
+LINE_LIMIT = 16 * 1024 * 1024
+"""Longest object in bytes, and longest line of a watch. The API server accepts objects of up to 3 MB, and escapes can
+make them longer."""
 SLICE = 5
 """Objects that are processed before other tasks run, which takes one or two milliseconds."""
 TOKEN_LIMIT = 16_384
@@ -52,6 +58,29 @@ def decoded(payload: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("the response is not a JSON object")
     return value
+
+
+class PageSize:
+    """Number of objects per page: fewer after a page that was too large, more after small pages."""
+
+    def __init__(self) -> None:
+        self.objects = PAGE_SIZE
+
+    @property
+    def limit(self) -> int:
+        """Largest number of bytes of the next page."""
+        return PAGE_LIMIT if self.objects > 1 else LINE_LIMIT
+
+    def shrink(self) -> bool:
+        """Set a smaller number, because a page was too large. Return False if a page has one object already."""
+        is_possible = self.objects > 1
+        self.objects = self.objects // 4 or 1
+        return is_possible
+
+    def adapt(self, read: int) -> None:
+        """Set a larger number if the last page was small. One user with large objects then delays no long list."""
+        if read * 2 < PAGE_LIMIT:
+            self.objects = min(PAGE_SIZE, self.objects * 2)
 
 
 class ListReader:

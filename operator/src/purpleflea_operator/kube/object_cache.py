@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NewType, TypeVar
 import orjson
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.kube import managed_fields
+from purpleflea_operator.kube import kept_metadata, managed_fields
 from purpleflea_operator.kube.resources import AGENT, CHILDREN, ResourceKind
 from purpleflea_operator.kube.tombstones import Tombstones
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
@@ -29,7 +29,6 @@ Uid = NewType("Uid", str)
 K = TypeVar("K")
 V = TypeVar("V")
 
-_OWN = f"{kubernetes.GROUP}/"
 _CHILDREN = frozenset(kind.kind for kind in CHILDREN)
 
 _UNUSED = ("finalizers", "ownerReferences")
@@ -98,12 +97,6 @@ def owner_of(manifest: Manifest) -> NamespacedName | None:
         return NamespacedName(sys.intern(metadata["namespace"]), metadata["name"])
     instance = mapping(metadata.get("labels")).get(kubernetes.LABEL_INSTANCE)
     return NamespacedName(sys.intern(metadata["namespace"]), instance) if instance else None
-
-
-def own_annotations(metadata: Manifest) -> dict[str, Any]:
-    """Return the annotations of the operator's group. Others can be large, such as the copy of the spec by kubectl."""
-    annotations = mapping(metadata.get("annotations"))
-    return {key: annotations[key] for key in annotations if key.startswith(_OWN)}
 
 
 def _version(manifest: Manifest) -> int:
@@ -282,7 +275,9 @@ def _strip(manifest: Manifest) -> dict[str, Any]:
         for unused in _UNUSED:
             metadata.pop(unused, None)
         if "annotations" in metadata:
-            metadata["annotations"] = own_annotations(metadata)
+            metadata["annotations"] = kept_metadata.agent_annotations(metadata)
+        if "labels" in metadata:
+            metadata["labels"] = kept_metadata.agent_labels(metadata)
         writers = [
             {"manager": entry.get("manager", ""), "time": entry.get("time", "")}
             for entry in manifest["metadata"].get("managedFields", ())

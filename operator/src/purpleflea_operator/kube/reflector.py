@@ -18,18 +18,13 @@ import aiohttp
 
 from purpleflea_operator import bounded_body, timings
 from purpleflea_operator.kube import listing
-from purpleflea_operator.kube.listing import ListReader, decoded
+from purpleflea_operator.kube.listing import ListReader, PageSize, decoded
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState
 from purpleflea_operator.parsing import mapping, text
 
 logger = logging.getLogger(__name__)
 
-LINE_LIMIT = 16 * 1024 * 1024
-"""Longest line of a watch in bytes. The API server accepts objects of up to 3 MB, and escapes can make them longer."""
-PAGE_LIMIT = 8 * 1024 * 1024
-"""Longest page of a list in bytes, unless it has one object. Parsing needs up to 20 times as much memory. A usual page
-has 0.5 MB, but any user may create objects of 1.5 MB with the labels that the operator selects."""
 _PASSING = (401, 403, 429, 500, 502, 503)
 """Status codes after which a watch continues from its last version."""
 _EVENTS = ("ADDED", "MODIFIED", "DELETED")
@@ -37,10 +32,6 @@ _EVENTS = ("ADDED", "MODIFIED", "DELETED")
 
 class _StartOverError(Exception):
     """The watch cannot continue; the kind must be listed again."""
-
-
-class _PageTooLargeError(Exception):
-    """A page of a list has more than `PAGE_LIMIT` bytes."""
 
 
 class _FailedError(Exception):
@@ -217,15 +208,18 @@ async def _read_list(api: ApiSession, target: Target, observer: WatchObserver) -
         ValueError: A page is not a list.
     """
     reader = ListReader(target.kind, lambda item: observer.on_event(target.path, None, item))
-    size = listing.PAGE_SIZE
-    query = {"limit": str(size), **_selector(target)}
+    size = PageSize()
+    query = _selector(target)
     while True:
+        query["limit"] = str(size.objects)
         try:
-            page = await _page(api, target, query, limit=PAGE_LIMIT if size > 1 else LINE_LIMIT)
-        except _PageTooLargeError:
-            size = size // 4 or 1
-            query["limit"] = str(size)
+            page = await _page(api, target, query, limit=size.limit)
+        except bounded_body.TooLargeError:
+            if not size.shrink():
+                message = f"an object is larger than {listing.LINE_LIMIT} bytes"
+                raise _FailedError(0, message) from None
             continue
+        size.adapt(len(page))
         async with api.parsing:
             await reader.read(page)
         del page
@@ -239,12 +233,7 @@ async def _page(api: ApiSession, target: Target, query: dict[str, str], *, limit
         total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
     )
     async with api.session.get(api.server + target.path, params=query, timeout=timeout) as response:
-        try:
-            payload = await bounded_body.read(response, limit)
-        except bounded_body.TooLargeError:
-            if limit < LINE_LIMIT:
-                raise _PageTooLargeError from None
-            raise _FailedError(0, f"an object is larger than {limit} bytes") from None
+        payload = await bounded_body.read(response, limit)
         _check(response, payload)
         return payload
 
@@ -269,8 +258,10 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 await asyncio.sleep(0)
         rest.append(tail)
         size += len(tail)
-        if size > LINE_LIMIT:
-            raise _StartOverError(f"an event of the watch is longer than {LINE_LIMIT} bytes")
+        if size > listing.LINE_LIMIT:
+            raise _StartOverError(
+                f"an event of the watch is longer than {listing.LINE_LIMIT} bytes"
+            )
 
 
 def _check(response: aiohttp.ClientResponse, payload: bytes) -> None:

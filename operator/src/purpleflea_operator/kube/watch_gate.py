@@ -4,18 +4,20 @@ kopf ends all its watches if one of them is refused (404, 403) or reports an une
 opens a watch that ends at once again without a pause. It keeps every object of a list until a worker has processed it.
 The gate is an aiohttp middleware of kopf's session, so each path, which is a kind in a namespace, fails and recovers
 separately. The gate passes the objects of a list to the observer and gives kopf an empty list. It must not change a
-request.
+request, except that it requests a page with fewer objects if a page is too large.
 """
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aiohttp
 import orjson
 
-from purpleflea_operator.kube.listing import ListReader, decoded
+from purpleflea_operator import bounded_body
+from purpleflea_operator.kube import listing
+from purpleflea_operator.kube.listing import ListReader, PageSize, decoded
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState, WatchStates
 from purpleflea_operator.parsing import Manifest
@@ -47,6 +49,7 @@ class _Path:
     namespace: str
     state: WatchState
     reader: ListReader | None = None
+    size: PageSize = field(default_factory=PageSize)
     stream: "_Stream | None" = None
     must_start_over: bool = False
     """True if a list was not complete. kopf must not watch from its version."""
@@ -145,16 +148,11 @@ class WatchGate:
         _judge_stream(path)
         while (delay_s := path.state.delay_s()) > 0:
             await self._sleep(delay_s)
-        try:
-            response = await handler(request)
-        except (aiohttp.ClientError, OSError) as error:
-            path.state.fail(f"{type(error).__name__}: {error}")
-            raise
-        if response.status in _PASSED_ON:
-            return response
         if request.url.query.get("watch") == "true":
-            return await self._opened(path, response)
-        return await self._listed(path, response, token=request.url.query.get("continue", ""))
+            response = await _response(path, request, handler)
+            is_passed_on = response.status in _PASSED_ON
+            return response if is_passed_on else await self._opened(path, response)
+        return await self._listed(path, request, handler)
 
     async def _opened(
         self, path: _Path, response: aiohttp.ClientResponse
@@ -171,9 +169,13 @@ class WatchGate:
         return response
 
     async def _listed(
-        self, path: _Path, response: aiohttp.ClientResponse, *, token: str
+        self, path: _Path, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Read one page of a list, and return it to kopf without its objects."""
+        token = request.url.query.get("continue", "")
+        response, page = await _page(path, request, handler)
+        if response.status in _PASSED_ON:
+            return response
         if not token:
             path.reader = ListReader(path.kind, functools.partial(self._on_object, path))
         reader = path.reader
@@ -183,25 +185,21 @@ class WatchGate:
             await _message(response)
             response.status, body = 200, _empty_list(path.kind, version="0", token="")
         else:
-            await _check(path, response)
-            await self._read(path, reader, response)
+            await self._read(path, reader, page)
             body = _empty_list(path.kind, version=reader.version, token=reader.token)
         response.content = cast(aiohttp.StreamReader, _Content(response.content, body))
         return response
 
-    async def _read(
-        self, path: _Path, reader: ListReader, response: aiohttp.ClientResponse
-    ) -> None:
+    async def _read(self, path: _Path, reader: ListReader, page: bytes) -> None:
         """Pass the objects of one page to the observer.
 
         Raises:
             WatchRefusedError: The response is not a list.
         """
         try:
-            await reader.read(await response.content.read(-1))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            path.state.fail(f"{type(error).__name__}: {error}"[:500])
-            raise WatchRefusedError(0, str(error)) from error
+            await reader.read(page)
+        except ValueError as error:
+            raise _failure(path, error) from error
         if not reader.token:
             path.reader = None
             self._observer.on_listed(path.state.path, reader.listing(path.namespace))
@@ -209,6 +207,49 @@ class WatchGate:
 
     def _on_object(self, path: _Path, manifest: Manifest) -> None:
         self._observer.on_event(path.state.path, None, manifest)
+
+
+async def _response(
+    path: _Path, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send a request. Its failure is one of the path."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as error:
+        path.state.fail(f"{type(error).__name__}: {error}")
+        raise
+
+
+async def _page(
+    path: _Path, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Return one page of a list, of fewer objects if it is too large. It is empty if kopf or the list starts over.
+
+    Raises:
+        WatchRefusedError: The response is not a page.
+    """
+    while True:
+        if path.size.objects < listing.PAGE_SIZE:
+            request.url = request.url.update_query(limit=str(path.size.objects))
+        response = await _response(path, request, handler)
+        if response.status in (*_PASSED_ON, 410):
+            return response, b""
+        await _check(path, response)
+        try:
+            page = await bounded_body.read(response, path.size.limit)
+        except bounded_body.TooLargeError as error:
+            if not path.size.shrink():
+                raise _failure(path, error) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(path, error) from error
+        else:
+            path.size.adapt(len(page))
+            return response, page
+
+
+def _failure(path: _Path, error: Exception) -> WatchRefusedError:
+    path.state.fail(f"{type(error).__name__}: {error}"[:500])
+    return WatchRefusedError(0, str(error))
 
 
 async def _check(path: _Path, response: aiohttp.ClientResponse) -> None:

@@ -140,3 +140,17 @@ def test_metadata_of_an_agent_that_no_decision_needs_is_not_kept():
     assert found["metadata"]["annotations"] == {"purpleflea.com/reason": "drawdown"}
     assert found["metadata"]["labels"] == {"desk": "crypto"}
     assert "finalizers" in agent["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"), [(0, 0), (1, 1), (64, 64), (65, 1), (1000, 1), (100_000, 1)]
+)
+def test_no_more_labels_of_an_agent_are_kept_than_it_may_have(number, kept):
+    cache, agent = ObjectCache(), an_agent()
+    agent["metadata"]["labels"] = {f"desk-{index}": "fx" for index in range(number)}
+    cache.put(agent)
+    (found,) = cache.all(resources.AGENT)
+    labels = found["metadata"]["labels"]
+    assert len(labels) == kept
+    assert (labels == {"purpleflea.com/too-many-labels": "true"}) is (number > kept)
+    assert len(agent["metadata"]["labels"]) == number

@@ -6,6 +6,7 @@ import pytest
 from yarl import URL
 
 from purpleflea_operator import timings
+from purpleflea_operator.kube import listing
 from purpleflea_operator.kube.resources import NODE, POD
 from purpleflea_operator.kube.watch_gate import WatchGate, WatchRefusedError
 from purpleflea_operator.kube.watch_state import WatchStates
@@ -36,6 +37,7 @@ def response(*chunks, status=200, headers=None, content_type="application/json")
         content=Content(*chunks),
         content_type=content_type,
         release=lambda: None,
+        close=lambda: None,
     )
 
 
@@ -70,8 +72,10 @@ class Server:
         return seen["metadata"]["resourceVersion"], seen["metadata"]["continue"], seen["items"]
 
     async def request(self, answer, path=PODS, *, watch=True, token=""):
-        async def handler(_):
+        async def handler(request):
             self.at.append(self.now)
+            if callable(answer):
+                return answer(request)
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -179,6 +183,60 @@ async def test_the_objects_of_a_list_reach_the_observer_and_not_kopf(server):
     assert await server.list(a_page("c"), "t1") == ("7", "", [])
     assert server.objects == [(PODS, None, uid) for uid in "abc"]
     assert server.listed == [(PODS, {"a", "b", "c"}, 7)]
+
+
+def pages_of(*sizes):
+    """Return a function that answers a request with as many of the objects of these sizes as it allows."""
+    requested = []
+
+    def answer(request):
+        limit = int(request.url.query.get("limit", listing.PAGE_SIZE))
+        first = int(request.url.query.get("continue", "0"))
+        requested.append(limit)
+        items = [
+            {"metadata": {"uid": f"{first + number}"}, "text": "x" * size}
+            for number, size in enumerate(sizes[first : first + limit])
+        ]
+        token = f"{first + limit}" if first + limit < len(sizes) else ""
+        metadata = {"resourceVersion": "7", "continue": token}
+        return response(orjson.dumps({"metadata": metadata, "items": items}))
+
+    return answer, requested
+
+
+@pytest.mark.parametrize(
+    ("sizes", "requested"),
+    [
+        ([1000] * 60, [50, 50]),
+        ([30_000] * 12, [50, 12, 3, 3, 3, 3]),
+        # An object may be larger than a page, and the pages grow again behind it.
+        (
+            [1] * 8 + [300_000] + [1] * 40,
+            [50, 12, 3, 6, 1, 2, 4, 1, 2, 1, 2, 1, 1, 2, 4, 8, 16, 32],
+        ),
+        ([90_000] * 4, [50, 12, 3, 1, 1, 1, 1]),
+    ],
+)
+async def test_large_objects_of_a_list_are_read_in_smaller_pages(
+    server, monkeypatch, sizes, requested
+):
+    monkeypatch.setattr(listing, "PAGE_LIMIT", 100_000)
+    answer, limits = pages_of(*sizes)
+    token = ""
+    while not server.listed:
+        _, token, _ = await server.list(answer, token)
+    assert limits == requested
+    assert server.listed == [(PODS, {str(number) for number in range(len(sizes))}, 7)]
+    assert not server.states.failures()[PODS]
+
+
+async def test_an_object_without_a_bound_is_a_failure_of_its_list(server, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE_LIMIT", 1_000)
+    monkeypatch.setattr(listing, "LINE_LIMIT", 10_000)
+    with pytest.raises(WatchRefusedError):
+        await server.list(pages_of(20_000)[0])
+    assert "larger than 10000 bytes" in server.states.failures()[PODS]
+    assert server.listed == []
 
 
 async def test_an_empty_list_is_a_complete_list(server):

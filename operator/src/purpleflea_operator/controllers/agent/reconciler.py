@@ -63,7 +63,8 @@ from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltVi
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, own_annotations
+from purpleflea_operator.kube.kept_metadata import agent_annotations
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
@@ -370,4 +371,4 @@ def _env(observed: ObservedState) -> str:
 def _user_intent(resource: Manifest) -> tuple[Any, ...]:
     """Return what users set on an agent: the spec, by its generation, the annotations, and the deletion."""
     metadata = resource["metadata"]
-    return metadata["generation"], own_annotations(metadata), "deletionTimestamp" in metadata
+    return metadata["generation"], agent_annotations(metadata), "deletionTimestamp" in metadata

@@ -19,6 +19,7 @@ from purpleflea_operator.controllers.halt.directory import AgentDirectory
 from purpleflea_operator.controllers.halt.reporter import HaltRecord, HaltReporter
 from purpleflea_operator.controllers.halt.watches import HaltReads, HaltScope
 from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.kept_metadata import agent_labels, reduced
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
@@ -86,7 +87,7 @@ class HaltController:
             return
         metadata = manifest["metadata"]
         key = NamespacedName(metadata["namespace"], metadata["name"])
-        labels = mapping(metadata.get("labels"))
+        labels = agent_labels(metadata)
         former = self._directory.labels(key)
         if self._directory.upsert(key, labels):
             self._queue_halts(key, labels, *(() if former is None else (former,)))
@@ -175,8 +176,8 @@ class HaltController:
 
     def _put(self, key: NamespacedName, manifest: Manifest) -> None:
         found = halt(manifest, operator_namespace=self._operator_namespace)
-        # managedFields are large, and only the creator is read from them.
-        metadata = {**manifest["metadata"], "managedFields": []}
+        # Creator and requester are read above from fields that can be large.
+        metadata = reduced(manifest["metadata"])
         record = self._records.get(key)
         if record is None:
             writes = WriteRateLimiter(self._times.clock, burst=1)

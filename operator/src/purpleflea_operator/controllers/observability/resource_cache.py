@@ -7,6 +7,7 @@ because a list that was in flight or the response to a write can arrive after th
 from collections.abc import Iterator
 from typing import Any
 
+from purpleflea_operator.kube.kept_metadata import reduced
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.tombstones import Tombstones
@@ -68,9 +69,7 @@ class ResourceCache:
         key = _key(manifest)
         stored = self._resources.get(key)
         if stored is None or _version(stored) < _version(manifest):
-            metadata = manifest["metadata"].items()
-            stripped = {name: value for name, value in metadata if name != "managedFields"}
-            self._resources[key] = {**manifest, "metadata": stripped}
+            self._resources[key] = {**manifest, "metadata": reduced(manifest["metadata"])}
 
     def delete(self, key: NamespacedName, uid: str) -> None:
         """Delete a resource, unless another resource with the same name has replaced it."""

@@ -22,6 +22,8 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     with_outcome,
 )
 from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
+from purpleflea_operator.controllers.halt.decisions.halt import halt
+from purpleflea_operator.controllers.halt.decisions.index import HaltIndex
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -35,7 +37,7 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
-from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, an_agent
+from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_halt, a_pod, an_agent
 from support.installations import a_node, a_node_inventory, helm
 from support.observed_states import agent_value
 
@@ -334,6 +336,25 @@ def test_fields_of_a_newer_crd_are_ignored_and_named():
     finding = spec_valid(observed)
     assert (finding.status, finding.reason) == ("True", "FieldsUnsupported")
     assert "spec.risk.maxLossUsd" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("number", "is_valid"), [(0, True), (64, True), (65, False), (9000, False)]
+)
+def test_an_agent_with_too_many_labels_is_invalid_and_can_be_halted(number, is_valid):
+    resource = an_agent()
+    resource["metadata"]["labels"] = {f"desk-{index}": "fx" for index in range(number)}
+    cache, halts = ObjectCache(), HaltIndex()
+    cache.put(resource)
+    halts.put(
+        halt(a_halt(selector={"matchLabels": {"desk": "rates"}}), operator_namespace="system")
+    )
+    stored = cache.agent(NamespacedName("trading", "momentum"))
+    for item in (resource, stored):
+        found, error = parsed(item)
+        assert (found is not None) is is_valid
+        assert is_valid or ("metadata.labels" in error and "64 labels" in error)
+    assert len(halts.of("trading", "momentum", stored["metadata"]["labels"])) == (not is_valid)
 
 
 def test_a_spec_that_differs_is_parsed_again_even_if_the_generation_is_the_same():

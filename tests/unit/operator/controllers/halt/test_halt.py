@@ -8,6 +8,9 @@ import pytest
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, by_strength, halt
 from purpleflea_operator.controllers.halt.decisions.index import HaltIndex
+from purpleflea_operator.controllers.halt.directory import AgentDirectory
+from purpleflea_operator.kube.kept_metadata import agent_labels
+from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_halt
 
 SYSTEM = "purpleflea-system"
@@ -74,6 +77,38 @@ def test_a_selector_selects_agents_and_the_index_finds_the_same(
     assert index.of(*agent) == ((found,) if expected else ())
     index.remove(found.uid)
     assert index.of(*agent) == ()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "selector", "expected"),
+    [
+        ("trading", {}, True),
+        ("trading", {"names": ["a"]}, True),
+        ("trading", {"names": ["b"]}, False),
+        ("trading", {"names": ["b"], "matchLabels": DESK}, False),
+        ("trading", {"matchLabels": DESK}, True),
+        ("trading", {"matchLabels": {"x0": "other"}}, True),
+        ("trading", expression("In", "fx"), True),
+        ("trading", expression("NotIn", "fx"), True),
+        ("trading", expression("Exists"), True),
+        ("trading", expression("DoesNotExist"), True),
+        ("research", {"matchLabels": DESK}, False),
+        (SYSTEM, {"matchLabels": DESK}, False),
+        (SYSTEM, {"scope": "Cluster", "matchLabels": DESK}, True),
+        (SYSTEM, {"scope": "Cluster", "namespaces": ["trading"], "matchLabels": DESK}, True),
+        (SYSTEM, {"scope": "Cluster", "namespaces": ["research"], "matchLabels": DESK}, False),
+    ],
+)
+def test_an_agent_with_too_many_labels_meets_each_condition_on_labels(
+    namespace, selector, expected
+):
+    found, index, directory = read(namespace, selector=selector), HaltIndex(), AgentDirectory()
+    labels = agent_labels({"labels": {f"x{number}": "" for number in range(65)}})
+    index.put(found)
+    assert index.of("trading", "a", labels) == ((found,) if expected else ())
+    directory.upsert(NamespacedName("trading", "a"), labels)
+    directory.follow(found)
+    assert directory.selected(found.uid) == ([("trading", "a")] if expected else [])
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Conn
 from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.kept_metadata import agent_labels, has_too_many
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
@@ -49,6 +50,11 @@ PARSED_LIMIT = 1024
 cluster."""
 LARGEST_KEPT = 32 * 1024
 """Longest spec in bytes whose parsed form is kept."""
+
+_TOO_MANY_LABELS = (
+    f"metadata.labels: an agent may have at most {kubernetes.MAX_AGENT_LABELS} labels, and this one has more, so each "
+    "PurpleFleaHalt that selects agents of its namespace by labels applies to it; remove labels"
+)
 
 
 class AgentReports(Protocol):
@@ -257,6 +263,8 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     excess = spec_limits.excess(spec)
     if excess:
         return None, f"spec: {excess}"
+    if has_too_many(agent_labels(metadata)):
+        return None, _TOO_MANY_LABELS
     try:
         content = orjson.dumps(spec)
     except TypeError:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.halt import HaltLevel
+from purpleflea_operator.kube.kept_metadata import has_too_many
 from purpleflea_operator.parsing import Manifest, mapping, mappings, text, timestamp
 
 _MODES: Mapping[str, Mode] = {HaltLevel.HALT: Mode.HALTED, HaltLevel.STOP: Mode.STOPPED}
@@ -53,12 +54,15 @@ class Selector:
     requirements: tuple[Requirement, ...] = ()
 
     def selects(self, namespace: str, name: str, labels: Mapping[str, str]) -> bool:
-        """Return whether an agent is selected."""
+        """Return whether an agent is selected. An agent with too many labels meets each condition on labels.
+
+        Its labels are not kept, and no tenant may avoid a halt with them.
+        """
         if self.namespaces is not None and namespace not in self.namespaces:
             return False
         if self.names is not None and name not in self.names:
             return False
-        return all(item.is_met(labels) for item in self.requirements)
+        return has_too_many(labels) or all(item.is_met(labels) for item in self.requirements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

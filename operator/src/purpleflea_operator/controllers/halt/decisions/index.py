@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from purpleflea_operator.controllers.halt.decisions.halt import Halt, Selector, by_strength
+from purpleflea_operator.kube.kept_metadata import has_too_many
 
 _Bucket = tuple[str, str, str]
 """Namespace (empty for all), and a name ("", name), a label (key, value), or the rest ("", "")."""
@@ -47,14 +48,18 @@ class HaltIndex:
         """Return the halts that select an agent, the strongest first."""
         if not self._halts:
             return ()
+        found = self._halts if has_too_many(labels) else self._found(namespace, name, labels)
+        return by_strength(
+            item for item in found.values() if item.selector.selects(namespace, name, labels)
+        )
+
+    def _found(self, namespace: str, name: str, labels: Mapping[str, str]) -> dict[str, Halt]:
         found: dict[str, Halt] = {}
         for scope in (namespace, ""):
             for bucket in ((scope, "", name), *((scope, *item) for item in labels.items())):
                 found |= self._buckets.get(bucket, {})
             found |= self._buckets.get((scope, "", ""), {})
-        return by_strength(
-            item for item in found.values() if item.selector.selects(namespace, name, labels)
-        )
+        return found
 
 
 def _buckets(selector: Selector) -> list[_Bucket]:
