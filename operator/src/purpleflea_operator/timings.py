@@ -190,6 +190,9 @@ or a new node for a pending pod, takes minutes."""
 IDENTITY_READ_RETRY_S = 5.0
 """Delay before the previous pods of an identity are read again, if one is left that is not watched, or if the read
 failed. It doubles each time."""
+UNKNOWN_WRITE_S = 60.0
+"""The API server may perform a request without a response for this long, which is the default of its request timeout.
+Admission webhooks time out after 30 s at most."""
 IDENTITY_READ_LIMIT_S = 60.0
 """Longest delay before they are read again."""
 RECREATE_REQUEUE_S = 0.5

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.gather import is_identity
+from purpleflea_operator.controllers.agent.decisions.gather import is_identity, is_watched
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.decisions.write_ledger import digest
@@ -22,7 +22,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef
 from purpleflea_operator.manifests.metadata import constant_labels
-from purpleflea_operator.parsing import Manifest, mapping
+from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class HiddenPods:
                 requests.confirmed.add(name)
             return
         memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
-        if _is_watched(live, key.name):
+        if is_watched(live, key.name):
             # The watch is behind. The pod is not searched any more when it is cached, and must acknowledge the mode.
             self._cache.put(live)
         elif "deletionTimestamp" not in live["metadata"]:
@@ -111,14 +111,9 @@ class HiddenPods:
         return None
 
 
-def _is_watched(manifest: Manifest, agent: str) -> bool:
-    """Return whether a pod has all labels by which the watch and the cache find it."""
-    return constant_labels(agent).items() <= mapping(manifest["metadata"].get("labels")).items()
-
-
 def _is_waiting(manifest: Manifest, agent: str) -> bool:
     """Return whether a pod is watched and did not run yet."""
-    return _is_watched(manifest, agent) and not trading_mode.has_run(pod(dict(manifest)))
+    return is_watched(manifest, agent) and not trading_mode.has_run(pod(dict(manifest)))
 
 
 def _labelled(ref: ObjectRef, labels: Mapping[str, str]) -> Manifest:

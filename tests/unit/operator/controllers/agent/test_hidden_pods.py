@@ -99,7 +99,10 @@ def with_another_value(pod):
             without(COMPONENT),
             f'metadata.labels.{COMPONENT} should be "trading-agent" and is missing',
         ),
-        (without("app.kubernetes.io/part-of"), 'should be "purpleflea" and is missing'),
+        (
+            without("app.kubernetes.io/managed-by"),
+            'should be "purpleflea-operator" and is missing',
+        ),
         (with_another_value, 'should be "trading-agent" and is "foreign"'),
     ],
 )
