@@ -17,6 +17,7 @@ from purpleflea_operator.controllers.agent.decisions.field_removal import may_re
 from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.agent.workload_writes import WorkloadWrites
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import credentials
 from purpleflea_operator.kube.client import HttpKubeClient
@@ -70,7 +71,12 @@ async def after_removal(info: kopf.ConnectionInfo, uid: str) -> dict[str, Child]
         )
         outcome = PassOutcome(connection=NO_CONNECTION, children={})
         context = ApplyContext(
-            key=KEY, uid=uid, memory=memories.of(KEY, uid), outcome=outcome, is_new=True
+            key=KEY,
+            uid=uid,
+            memory=memories.of(KEY, uid),
+            outcome=outcome,
+            workloads=WorkloadWrites(time.monotonic),
+            is_new=True,
         )
         before = [plan.Create(manifest=item) for item in manifests(uid, WITH_MORE)]
         await applier.perform(before, context)

@@ -555,12 +555,8 @@ def test_a_restarted_operator_keeps_the_times_of_a_halt_if_an_agent_does_not_ans
         ("while no operator runs", COMPONENT),
     ],
 )
-def test_a_pod_without_a_label_is_found_and_must_acknowledge(
-    fleet, an_operator, monkeypatch, when, label
-):
+def test_a_pod_without_a_label_is_found_and_must_acknowledge(fleet, an_operator, when, label):
     """The watch reports such a pod as deleted."""
-    # Otherwise a started operator assumes that the pods of a new StatefulSet are being created.
-    monkeypatch.setattr("purpleflea_operator.timings.PODS_CREATED_WITHIN", timedelta())
     pod, agents = f"{NAME}-1", PaperAgents(fleet)
     agents.unresponsive.add(pod)
 
@@ -594,7 +590,8 @@ def test_a_pod_without_a_label_is_found_and_must_acknowledge(
         check()
 
 
-def test_pods_that_are_replaced_while_halted_cost_no_search(fleet, an_operator):
+def test_a_pod_that_is_replaced_while_halted_costs_one_read_at_most(fleet, an_operator):
+    """It costs none if the new pod runs before the read is due."""
     fleet.put(a_halt())
     with an_operator():
         fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2)
@@ -612,4 +609,4 @@ def test_pods_that_are_replaced_while_halted_cost_no_search(fleet, an_operator):
         fleet.wait_until(has_reason(fleet, "Halted"))
         fleet.put(a_halt("nothing", selector={"names": ["no-agent"]}))
         fleet.wait_until(lambda: halt_status(fleet, "nothing").get("conditions"))
-    assert fleet.lists(resource="pods") == []
+    assert len(fleet.lists(resource="pods")) <= 1

@@ -349,6 +349,7 @@ class _Operator:
             on_agent_gone=informer.on_agent_gone,
             identity_holder=informer.identities.holder_other_than,
             confirm_identity=informer.identity_reads.confirm,
+            workloads=informer.identities.writes,
             never_started=informer.identities.history.never_started,
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,

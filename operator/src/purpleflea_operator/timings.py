@@ -58,14 +58,12 @@ HALT_STATUS_DELAY_S = 1.0
 HALT_CATCH_UP_S = 2.0
 """Time after which a watch that was refused has delivered the events that it missed."""
 UNSEEN_POD_DELAY_S = 0.5
-"""A pod that is not watched any more is searched after this time, because usually it was replaced."""
+"""A pod that may run although it is not watched is read after this time, because usually its event is on the way."""
 UNSEEN_POD_RETRY_S = 2.0
-"""Delay before a pod that is being deleted and is not watched is searched again."""
+"""Delay before a pod that runs and is not watched is read again."""
 UNSEEN_POD_CHECK_S = 30.0
 """Delay before a pod whose labels could not be restored is read again. It is not watched, so no event reports that a
 user has changed it."""
-PODS_CREATED_WITHIN = timedelta(minutes=1)
-"""A started operator does not search the missing pods of a younger StatefulSet, because they are being created."""
 HALT_EXPIRY_CHECK_S = 30.0
 """Longest time between two checks of spec.expiresAt, because the wall clock can be set."""
 HALT_RESTART_S = 20.0
@@ -192,6 +190,9 @@ or a new node for a pending pod, takes minutes."""
 IDENTITY_READ_RETRY_S = 5.0
 """Delay before the previous pods of an identity are read again, if one is left that is not watched, or if the read
 failed. It doubles each time."""
+UNKNOWN_WRITE_S = 60.0
+"""The API server may perform a request without a response for this long, which is the default of its request timeout.
+Admission webhooks time out after 30 s at most."""
 IDENTITY_READ_LIMIT_S = 60.0
 """Longest delay before they are read again."""
 RECREATE_REQUEUE_S = 0.5

@@ -36,3 +36,8 @@ def test_a_running_agent_does_not_take_the_identity_of_pods_that_have_not_ended(
 @pytest.mark.parametrize("gap", identities.GAPS)
 def test_an_agent_that_ran_unseen_keeps_its_identity(gap, runs):
     assert identities.ran_unseen(gap, runs=runs) is not runs
+
+
+@pytest.mark.parametrize("name", identities.HELD_WRITES)
+def test_no_agent_starts_while_a_held_write_can_create_pods_with_its_identity(name):
+    assert identities.moved_with_held_write(name).overlaps == []

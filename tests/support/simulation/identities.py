@@ -397,3 +397,59 @@ def _identity(pod: dict[str, Any]) -> tuple[str, str, str]:
         metadata["name"],
         "/".join(tags) if is_sending else metadata["uid"],
     )
+
+
+HELD_WRITES: dict[str, tuple[dict[str, Any], Where, Act]] = {
+    "a create, and the agent is deleted": ({}, {"verb": "create"}, _delete),
+    "a create, and the agent gets another env": ({}, {"verb": "create"}, _rename_env),
+    "a scale-up, and the agent gets another env": (
+        {"replicas": 0},
+        {"verb": "patch"},
+        _rename_env,
+    ),
+}
+"""Writes of a StatefulSet that a webhook holds: the agent before, the write, and the change meanwhile."""
+
+
+def moved_with_held_write(name: str) -> Move:
+    """Free an identity while the API server may still perform a write that creates pods with it."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run_with_held_write(clock, *HELD_WRITES[name]))
+
+
+async def _run_with_held_write(
+    clock: clocks.Clock, setup: dict[str, Any], where: Where, act: Act
+) -> Move:
+    async with a_world(clock, 1) as world:
+        server = world.server
+        server.put(a_datadog_daemon_set(host_ports=True))
+        world.deploy(1)
+        await asyncio.sleep(60)
+        held = Fault(
+            effect="hold", where={**where, "resource": "statefulsets", "namespace": NS}, times=1
+        )
+        if not setup:
+            server.plan(held)
+        server.put(an_agent(uid="uid-agent", **{"replicas": 2, **setup}))
+        await asyncio.sleep(10)
+        if setup:
+            server.plan(held)
+            _patch(world, {"replicas": 2})
+            await asyncio.sleep(1)
+        assert held.hits == 1
+        _create_other(world)
+        await asyncio.sleep(5)
+        found = Move()
+        history = _History(world, found)
+        await act(world)
+        await asyncio.sleep(10)
+        held.cancel()
+        await asyncio.sleep(5)
+        is_left = server.get("StatefulSet", NS, NAME) is not None
+        if is_left and server.get(KIND, NS, NAME) is None:
+            # The garbage collector deletes a child whose owner does not exist.
+            server.delete("StatefulSet", NS, NAME)
+        await world.wait_for(lambda: len(history.alive(OTHER)) == 2, 300, "the other agent runs")
+        await asyncio.sleep(60)
+        assert not world.errors
+        return found

@@ -17,7 +17,7 @@ from support.simulation import clock
 
 clock.install()
 
-from support.simulation import ends, identities, upgrades  # noqa: E402
+from support.simulation import ends, identities, unseen, upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.hazards import HAZARDS  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
@@ -42,6 +42,7 @@ __all__ = [
     "identities",
     "modes_after_takeover_with_an_expired_halt",
     "short_selection",
+    "unseen",
     "upgrades",
     "values_after_release",
     "writes_of_a_standby",

@@ -45,6 +45,9 @@ class ModeRequests:
     attempts: dict[str, int] = field(default_factory=dict)
     next_s: dict[str, float] = field(default_factory=dict)
     in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    confirmed: set[str] = field(default_factory=set)
+    """Names of pods that did not run when the API server was asked after the ConfigMap got the control file. A pod that
+    is created later starts with this file."""
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_PER_AGENT))
 
     def cancel(self) -> None:
@@ -92,8 +95,8 @@ class AgentMemory:
     """Whether the agent may resume after its last halt, while its ConfigMap does not have the new mode yet."""
     held_back: Sequence[WriteFailure] = ()
     """The failed writes because of which the agent waits for another restart slot."""
-    pods_seen: dict[str, bool] | None = None
-    """Names of the pods of the last pass, and whether each was being deleted; None before the first pass."""
+    pods_seen: dict[str, bool] = field(default_factory=dict)
+    """Names of the pods of the last pass, and whether each was being deleted."""
     unseen: dict[str, float] = field(default_factory=dict)
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     unrestored: dict[str, WriteFailure] = field(default_factory=dict)
@@ -127,6 +130,7 @@ class AgentMemory:
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
             may_resume=self.may_resume,
             unseen=dict(self.unseen),
+            confirmed=frozenset(requests.confirmed),
             recreated=self.recreated,
         )
 

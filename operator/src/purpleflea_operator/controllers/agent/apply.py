@@ -22,6 +22,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import PassO
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.agent.workload_writes import WorkloadWrites
 from purpleflea_operator.kube import errors, managed_fields, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
@@ -71,6 +72,7 @@ class ApplyContext:
     uid: str
     memory: AgentMemory
     outcome: PassOutcome
+    workloads: WorkloadWrites
     is_new: bool = False
     """True if the agent has no status yet."""
     failures: list[WriteFailure] = field(default_factory=list)
@@ -199,8 +201,7 @@ class Applier:
             return
         key = context.key
         ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
-        stored = await self._cluster.get(ref)
-        metadata = {} if stored is None else stored["metadata"]
+        metadata = (await self._cluster.get(ref) or {}).get("metadata", {})
         if metadata.get("uid") != context.uid or "deletionTimestamp" in metadata:
             raise OwnerGoneError
 
@@ -248,7 +249,8 @@ class Applier:
     async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
         """Create a child that the cache does not have, unless an object of another owner has its name."""
         try:
-            stored = await self._cluster.create(ref_of(manifest), manifest)
+            with context.workloads.of(context.key, manifest):
+                stored = await self._cluster.create(ref_of(manifest), manifest)
         except errors.AlreadyExists:
             await self._adopt(manifest, context)
             return
@@ -303,7 +305,8 @@ class Applier:
         _check_contested(manifest, live, context)
         while True:
             try:
-                stored = await self._apply_over(live, manifest)
+                with context.workloads.of(context.key, manifest):
+                    stored = await self._apply_over(live, manifest)
                 break
             except errors.Conflict:
                 newer, conflicts = await self._refresh(live), conflicts + 1

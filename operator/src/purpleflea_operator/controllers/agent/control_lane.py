@@ -23,6 +23,7 @@ from purpleflea_operator.controllers.agent.config_map_writes import (
 )
 from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
 from purpleflea_operator.controllers.agent.decisions.control import ControlActions
+from purpleflea_operator.controllers.agent.decisions.effective_mode import live_config_map
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
@@ -226,10 +227,11 @@ class ControlLane:
     async def _search(self, key: NamespacedName) -> float | None:
         """Search pods that must not trade and are not watched any more. Return the seconds until the next search."""
         resource = self._cache.agent(key)
-        memory = None if resource is None else self._memory(key, resource)
-        if resource is None or memory is None:
+        if resource is None or (memory := self._memory(key, resource)) is None:
             return None
-        if not trading_mode.unaccounted(self._observe(resource, memory)):
+        observed = self._observe(resource, memory)
+        # Without a ConfigMap, a pod that does not exist yet could start with another mode.
+        if not trading_mode.unaccounted(observed) or live_config_map(observed) is None:
             return None
         before = set(memory.unseen), dict(memory.unrestored)
         try:
@@ -365,8 +367,7 @@ class ControlLane:
     def _ask(self, key: NamespacedName) -> float | None:
         """Send the requests for acknowledgements that are due. Return the seconds until the next ones."""
         resource = self._cache.agent(key)
-        memory = None if resource is None else self._memory(key, resource)
-        if resource is None or memory is None:
+        if resource is None or (memory := self._memory(key, resource)) is None:
             return None
         observed, acknowledgements = self._observe(resource, memory), self.acknowledgements
         requests = acknowledgements.update(memory, observed)

@@ -1,8 +1,10 @@
-"""Pods of an agent that the watch does not report any more although they run, because a label was removed.
+"""Pods of an agent that may run although the watch does not report them.
 
-Such a pod may trade, and it does not receive a halt. The control lane finds it by its name, and restores its labels, so
-that the watch reports it again. Only agents that must not trade are searched. If the labels are not stored, or the
-write is rejected, the write ledger decides when it is tried again. Until then the pod is only read.
+The watch can be behind without an error, or a label of a pod was removed. Such a pod may trade, and it does not receive
+a halt. The control lane reads it by its name. If its labels are missing, it restores them, so that the watch reports
+the pod again. Only agents that must not trade are searched, and each name is read once after the mode was written. If
+the labels are not stored, or the write is rejected, the write ledger decides when it is tried again. Until then the pod
+is only read.
 """
 
 import logging
@@ -10,7 +12,9 @@ from collections.abc import Callable, Mapping
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
-from purpleflea_operator.controllers.agent.decisions.gather import is_identity
+from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.gather import is_identity, is_watched
+from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.decisions.write_ledger import digest
 from purpleflea_operator.kube import errors, resources
@@ -36,6 +40,8 @@ class HiddenPods:
     async def search(self, key: NamespacedName, memory: AgentMemory) -> float | None:
         """Search the pods that have been missing for a moment. Return the seconds until the next search.
 
+        The ConfigMap has the mode, so a pod that does not run yet starts with it.
+
         Raises:
             ApiError: A request failed.
         """
@@ -47,23 +53,30 @@ class HiddenPods:
 
     async def _search_one(self, key: NamespacedName, name: str, memory: AgentMemory) -> None:
         ref = ObjectRef(kind=resources.POD, namespace=key.namespace, name=name)
+        requests = memory.mode_requests
         live = await self._cluster.find(ref)
-        if live is None or not is_identity(live, key.name):
+        if live is None or not is_identity(live, key.name) or _is_waiting(live, key.name):
             memory.unseen.pop(name, None)
             memory.unrestored.pop(name, None)
+            if requests is not None:
+                requests.confirmed.add(name)
             return
-        if "deletionTimestamp" in live["metadata"]:
-            memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
-            return
-        wanted = _labelled(ref, constant_labels(key.name))
+        memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
+        if is_watched(live, key.name):
+            # The watch is behind. The pod is not searched any more when it is cached, and must acknowledge the mode.
+            self._cache.put(live)
+        elif "deletionTimestamp" not in live["metadata"]:
+            await self._restore_labels(ref, live, memory)
+
+    async def _restore_labels(self, ref: ObjectRef, live: Manifest, memory: AgentMemory) -> None:
+        agent = ref.name.rpartition("-")[0]
+        wanted = _labelled(ref, constant_labels(agent))
         failure = self._failure(wanted, live, memory)
         if failure is None:
             failure = await self._restore(ref, wanted, live["metadata"]["uid"], memory)
         if failure is not None:
-            memory.unrestored[name] = failure
-            memory.unseen[name] = self._clock() + timings.UNSEEN_POD_CHECK_S
-        elif name in memory.unseen:
-            memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
+            memory.unrestored[ref.name] = failure
+            memory.unseen[ref.name] = self._clock() + timings.UNSEEN_POD_CHECK_S
 
     def _failure(
         self, wanted: Manifest, live: Manifest, memory: AgentMemory
@@ -96,6 +109,11 @@ class HiddenPods:
                 "labels of a pod restored", extra={"namespace": ref.namespace, "pod": ref.name}
             )
         return None
+
+
+def _is_waiting(manifest: Manifest, agent: str) -> bool:
+    """Return whether a pod is watched and did not run yet."""
+    return is_watched(manifest, agent) and not trading_mode.has_run(pod(dict(manifest)))
 
 
 def _labelled(ref: ObjectRef, labels: Mapping[str, str]) -> Manifest:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from purpleflea_contract.control import Mode
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import gather
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     ClaimState,
@@ -11,10 +12,12 @@ from purpleflea_operator.controllers.agent.decisions.duplicate_identities import
     IdentityKey,
     identity_of,
     may_create_earlier_pods,
+    may_have_pods,
     may_run,
 )
 from purpleflea_operator.controllers.agent.former_identities import FormerIdentities
 from purpleflea_operator.controllers.agent.run_history import RunHistory
+from purpleflea_operator.controllers.agent.workload_writes import WorkloadWrites
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.parsing import Manifest, mapping
@@ -29,6 +32,7 @@ class IdentityHolders:
         self.claims.on_release = lambda identity, claim: self.former.add(identity, claim.namespace)
         self.former = FormerIdentities(clock)
         self.history = RunHistory(cache)
+        self.writes = WorkloadWrites(clock)
         self._waiting: dict[NamespacedName, dict[NamespacedName, None]] = {}
         """The agents that wait for the end of the pods of another one."""
 
@@ -92,6 +96,9 @@ class IdentityHolders:
     def _ending(self, identity: IdentityKey, namespace: str) -> IdentityClaim | None:
         """Return a claim if pods of a namespace have an identity, or can still be created with it."""
         key = NamespacedName(namespace, identity[0])
+        if self.writes.are_open(key):
+            retry_s = timings.IDENTITY_READ_RETRY_S
+            return IdentityClaim("", "", *key, is_ending=True, loses_in_s=retry_s)
         pods, workloads = gather.agent_pods(self._cache, key), gather.workloads(self._cache, key)
         if not pods and not workloads:
             return None
@@ -121,7 +128,7 @@ class IdentityHolders:
         workloads: Iterable[Manifest],
     ) -> bool:
         """Return whether pods of an agent run with this identity, or its StatefulSet can create some."""
-        resource, active = self._cache.agent(key), list(filter(_may_have_pods, workloads))
+        resource, active = self._cache.agent(key), list(filter(may_have_pods, workloads))
         return any(may_create_earlier_pods(item, pods) for item in active) or any(
             may_run(item, identity, resource) for item in (*active, *pods)
         )
@@ -136,7 +143,7 @@ class IdentityHolders:
         resource = self._cache.agent(key)
         if resource is not None and _allows_duplicates(resource):
             return not self.history.never_started(resource)
-        return any(map(_may_have_pods, workloads)) or not all(map(_cannot_start, pods))
+        return any(map(may_have_pods, workloads)) or not all(map(_cannot_start, pods))
 
     def _is_running(self, claim: IdentityClaim, identity: IdentityKey) -> bool:
         """Return whether the StatefulSet of an agent already requests pods with this identity."""
@@ -171,14 +178,6 @@ class IdentityHolders:
 def _allows_duplicates(resource: Manifest) -> bool:
     datadog = mapping(mapping(resource.get("spec")).get("datadog"))
     return datadog.get("duplicateIdentity") == "Allow"
-
-
-def _may_have_pods(stateful_set: Manifest) -> bool:
-    """Return whether a StatefulSet requests pods, has some, or was not processed by its controller since its change."""
-    status, metadata = mapping(stateful_set.get("status")), stateful_set["metadata"]
-    is_processed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
-    requested = stateful_set["spec"].get("replicas", 1)
-    return requested > 0 or not is_processed or status.get("replicas", 0) > 0
 
 
 def _cannot_start(pod: Manifest) -> bool:

@@ -1,8 +1,8 @@
 """Reads the pods of an agent that gave up its identity, before another agent starts with it.
 
-The cache may miss pods, because a watch can be behind without an error. A read costs three requests, and only an agent
-whose identity lived in another namespace before needs one. If a read fails, the agent is not started, and the read is
-repeated with backoff.
+The cache may miss pods, because a watch can be behind without an error, or a label was removed. A read costs three
+requests, and only an agent whose identity lived in another namespace before needs one. If a read fails, the agent is
+not started, and the read is repeated with backoff.
 """
 
 import logging
@@ -13,13 +13,13 @@ from purpleflea_operator.controllers.agent.decisions import gather
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityKey,
     has_identity_without_labels,
+    may_have_pods,
 )
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
-from purpleflea_operator.manifests.metadata import selector
 from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
@@ -58,17 +58,26 @@ class IdentityReads:
             former.discard(identity, namespace)
 
     async def _read_objects(self, identity: IdentityKey, namespace: str) -> bool:
-        """Read StatefulSets, then pods, so that no pod is created in between. Return whether a hidden pod was found.
+        """Read the StatefulSet, then pods, so that no pod is created in between. Return whether a hidden one was found.
 
-        A pod that lost its labels is not watched, and no list by label has it.
+        The StatefulSet has the name of the agent. A pod can have lost any of its labels, and any ordinal.
         """
-        labels = ",".join(f"{key}={value}" for key, value in selector(identity[0]).items())
-        for kind in (resources.STATEFUL_SET, resources.POD):
-            for manifest in await self._cluster.list_in(kind, namespace, selector=labels):
-                self._on_object(kind, None, manifest)
-        first = ObjectRef(kind=resources.POD, namespace=namespace, name=f"{identity[0]}-0")
-        pod = await self._cluster.find(first)
-        if pod is None or not gather.is_identity(pod, identity[0]):
-            return False
-        lacks_labels = kubernetes.LABEL_INSTANCE not in pod["metadata"].get("labels", {})
-        return lacks_labels and has_identity_without_labels(pod, identity)
+        name, label = identity[0], kubernetes.LABEL_INSTANCE
+        ref = ObjectRef(kind=resources.STATEFUL_SET, namespace=namespace, name=name)
+        workload = await self._cluster.find(ref)
+        found = [] if workload is None or not gather.is_of_agent(workload) else [workload]
+        for selector in (f"{label}={name}", f"!{label}"):
+            pods = await self._cluster.list_in(resources.POD, namespace, selector=selector)
+            found += [item for item in pods if gather.is_identity(item, name)]
+        for manifest in found:
+            if gather.is_watched(manifest, name):
+                self._on_object(resources.kind_of(manifest), None, manifest)
+        hidden = (item for item in found if not gather.is_watched(item, name))
+        return any(_may_have_identity(item, identity) for item in hidden)
+
+
+def _may_have_identity(hidden: Manifest, identity: IdentityKey) -> bool:
+    """Return whether an object without some labels is a pod with an identity, or a StatefulSet that can create one."""
+    if hidden["kind"] == resources.STATEFUL_SET.kind:
+        return may_have_pods(hidden)
+    return has_identity_without_labels(hidden, identity)

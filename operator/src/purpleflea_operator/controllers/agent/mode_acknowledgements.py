@@ -49,6 +49,8 @@ class ModeAcknowledgements:
         self._remember_pods(memory, observed)
         uids = {pod.uid for pod in observed.pods}
         requests.outdated &= uids
+        # A pod that ran can lose its labels, and is then searched again.
+        requests.confirmed -= {pod.name for pod in trading_mode.pods_to_acknowledge(observed)}
         for by_uid in (requests.responses, requests.attempts, requests.next_s):
             for uid in by_uid.keys() - uids:
                 del by_uid[uid]
@@ -97,10 +99,11 @@ class ModeAcknowledgements:
     def _remember_pods(self, memory: AgentMemory, observed: ObservedState) -> None:
         """Remember which pods are watched, and which of them are not watched any more although they may run."""
         due_s = self._clock() + timings.UNSEEN_POD_DELAY_S
-        for name in trading_mode.lost_pods(memory.pods_seen, observed):
+        unconfirmed = trading_mode.unconfirmed(observed)
+        for name in (*trading_mode.lost_pods(memory.pods_seen, observed), *unconfirmed):
             memory.unseen.setdefault(name, due_s)
         memory.pods_seen = {pod.name: pod.deleting for pod in observed.pods}
-        for name in memory.pods_seen:
+        for name in memory.pods_seen.keys() - unconfirmed:
             memory.unseen.pop(name, None)
             memory.unrestored.pop(name, None)
 

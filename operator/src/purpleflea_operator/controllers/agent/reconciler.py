@@ -59,6 +59,7 @@ from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.restart_turn import RestartTurn
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.agent.workload_writes import WorkloadWrites
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.coverage import NodeView
@@ -91,6 +92,7 @@ class Dependencies:
     """Returns the other agent that holds the identities of an agent, by UID of the resource."""
     confirm_identity: Callable[[NamespacedName], Awaitable[None]]
     """Reads the pods that may have the identities of an agent, if the cache can miss some."""
+    workloads: WorkloadWrites
     never_started: Callable[[Manifest], bool]
     """Returns whether no container of an agent has ever run."""
     on_explanation: Callable[[NamespacedName], None]
@@ -183,7 +185,14 @@ class Reconciler:
         restart = RestartTurn(budget=self._deps.restarts, key=key, env=_env(before), memory=memory)
         outcome = PassOutcome(connection=restart.connection(before), children=dict(before.children))
         is_new = before.reported_generation is None
-        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
+        context = ApplyContext(
+            key=key,
+            uid=uid,
+            memory=memory,
+            outcome=outcome,
+            workloads=self._deps.workloads,
+            is_new=is_new,
+        )
         try:
             await self._act(before, context, restart)
         except OwnerGoneError:

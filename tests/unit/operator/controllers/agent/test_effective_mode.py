@@ -20,7 +20,11 @@ from purpleflea_operator.controllers.agent.decisions.conditions.workload_availab
     workload_available,
 )
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    TradingObservation,
+    pod,
+)
 from purpleflea_operator.controllers.agent.decisions.plan import nudges
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
 from purpleflea_operator.controllers.agent.decisions.status import next_status, with_trading
@@ -504,30 +508,77 @@ def test_flatten_is_kept_until_its_result_is_reported():
     assert trading_mode.desired_control(found) == FLATTEN
 
 
-def with_set(count=2, created="2026-01-01T00:00:00Z"):
-    found = a_stateful_set(count)
-    found["metadata"] |= {"creationTimestamp": created}
+@pytest.mark.parametrize(
+    ("seen", "pods", "expected"),
+    [
+        ({"momentum-0": False, "momentum-1": False}, [a_pod()], {"momentum-1"}),
+        ({"momentum-0": False, "momentum-1": True}, [a_pod()], set()),
+        ({}, [], set()),
+    ],
+)
+def test_a_pod_that_vanished_without_its_deletion_may_still_run(seen, pods, expected):
+    found = observed_state(pods=pods, now=NOW)
+    assert trading_mode.lost_pods(seen, found) == expected
+
+
+def a_set(replicas=1, *, left=0, **spec):
+    found = a_stateful_set(replicas)
+    found["spec"] |= spec
+    found["status"] = {"replicas": left}
     return found
 
 
+WAITING = a_pod("momentum-0", waiting="ContainerCreating")
+ENDED = a_pod("momentum-0", waiting="CrashLoopBackOff", restarts=2)
+
+
 @pytest.mark.parametrize(
-    ("seen", "pods", "stateful_set", "expected"),
+    ("stateful_set", "pods", "confirmed", "expected"),
     [
-        ({"momentum-0": False, "momentum-1": False}, [a_pod()], with_set(), {"momentum-1"}),
-        ({"momentum-0": False, "momentum-1": True}, [a_pod()], with_set(), set()),
-        ({}, [], with_set(), set()),
-        (None, [a_pod()], with_set(), {"momentum-1"}),
-        (None, [a_pod("momentum-0"), a_pod("momentum-1")], with_set(), set()),
-        (None, [], with_set(created="2026-01-01T23:59:30Z"), set()),
-        (None, [], a_stateful_set(2), set()),
-        (None, [a_pod()], None, set()),
+        # The cache is complete: every pod runs, so it is asked itself.
+        (a_set(2), [a_pod("momentum-0"), a_pod("momentum-1")], (), ()),
+        (a_set(1), [ENDED], (), ()),
+        (a_set(0), [], (), ()),
+        # The StatefulSet requests pods that were never reported.
+        (a_set(1), [], (), ("momentum-0",)),
+        (a_set(3), [a_pod("momentum-1")], (), ("momentum-0", "momentum-2")),
+        (a_set(3), [a_pod("momentum-1")], ("momentum-0",), ("momentum-2",)),
+        (a_set(1), [], ("momentum-0",), ()),
+        # The last event of a pod can be the one before its start.
+        (a_set(1), [WAITING], (), ("momentum-0",)),
+        (a_set(1), [WAITING], ("momentum-0",), ()),
+        (None, [WAITING], (), ("momentum-0",)),
+        # The StatefulSet has not deleted all pods that it does not request any more.
+        (a_set(0, left=2), [], (), ("momentum-0", "momentum-1")),
+        (a_set(1, left=2), [a_pod()], (), ("momentum-1",)),
+        # A user can change the first ordinal.
+        (a_set(2, ordinals={"start": 5}), [a_pod("momentum-5")], (), ("momentum-6",)),
     ],
 )
-def test_a_pod_that_vanished_without_its_deletion_may_still_run(seen, pods, stateful_set, expected):
-    found = observed_state(stateful_set=stateful_set, pods=pods, now=NOW)
-    assert trading_mode.lost_pods(seen, found) == expected
-    if seen is None:
-        assert trading_mode.lost_pods(seen, replace(found, now=None)) == set()
+def test_a_pod_that_the_cache_does_not_show_to_run_is_read_before_a_proof(
+    stateful_set, pods, confirmed, expected
+):
+    found = observed_state(
+        spec={"trading": {"mode": "Halted"}},
+        stateful_set=stateful_set,
+        pods=pods,
+        now=NOW,
+        trading=TradingObservation(confirmed=confirmed),
+    )
+    assert trading_mode.unaccounted(found) == expected
+    acknowledged = {
+        f"uid-{pod['metadata']['name']}": Acknowledgement(mode=Mode.HALTED, at_rest=True)
+        for pod in pods
+    }
+    trading = replace(found.trading, acknowledgements=acknowledged)
+    assert trading_mode.is_proven(replace(found, trading=trading)) is (not expected)
+    active = observed_state(stateful_set=stateful_set, pods=pods, now=NOW)
+    assert trading_mode.unaccounted(active) == ()
+
+
+def test_the_pods_of_a_stateful_set_that_is_recreated_are_read_before_a_proof():
+    found = observed_state(spec={"trading": {"mode": "Halted"}}, pods=[], now=NOW)
+    assert trading_mode.unaccounted(replace(found, recreated=a_set(1))) == ("momentum-0",)
 
 
 def test_a_pod_that_may_still_run_prevents_each_proof():
@@ -539,7 +590,9 @@ def test_a_pod_that_may_still_run_prevents_each_proof():
     assert "1/2 agents have acknowledged it, waiting for momentum-1" in finding.message
     progress = agent_progress(found, ())
     assert (progress.running, progress.acknowledged, progress.is_complete) == (2, 1, False)
-    assert progress.open == ("momentum-1: is searched, because it is not watched any more",)
+    assert progress.open == (
+        "momentum-1: is read from the API server, because it may run unobserved",
+    )
     current = {"trading": {"mode": "Halted"}}
     assert status_throttle.acknowledgements_are_pending(current, found, ("uid-momentum-0",))
     # After the halt, the agent is held until the pod is found.

@@ -1,4 +1,4 @@
-"""Pods that lost their labels: how often the operator writes them, and what it reports."""
+"""Pods that are not watched: which the operator reads, whose labels it writes, and what it reports."""
 
 import copy
 
@@ -6,11 +6,12 @@ import pytest
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, ModeRequests
 from purpleflea_operator.controllers.agent.hidden_pods import HiddenPods
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.manifests.metadata import constant_labels
 from support.builders import a_pod
 
 KEY = NamespacedName("trading", "momentum")
@@ -98,7 +99,10 @@ def with_another_value(pod):
             without(COMPONENT),
             f'metadata.labels.{COMPONENT} should be "trading-agent" and is missing',
         ),
-        (without("app.kubernetes.io/part-of"), 'should be "purpleflea" and is missing'),
+        (
+            without("app.kubernetes.io/managed-by"),
+            'should be "purpleflea-operator" and is missing',
+        ),
         (with_another_value, 'should be "trading-agent" and is "foreign"'),
     ],
 )
@@ -164,3 +168,51 @@ async def test_a_pod_that_was_replaced_is_read_again(error):
     search = Search(Cluster(refusing(error)))
     assert await search.hidden.search(KEY, search.memory) == timings.UNSEEN_POD_RETRY_S
     assert search.failure is None
+
+
+def silent(**changes):
+    """A cluster with a pod that has all its labels, and that no watch has reported."""
+    cluster = Cluster()
+    cluster.pod = a_pod(POD, **changes)
+    cluster.pod["metadata"]["labels"] |= constant_labels("momentum")
+    return cluster
+
+
+async def test_a_pod_that_the_watch_did_not_report_is_cached_and_not_written():
+    search = Search(silent())
+    requests = search.memory.mode_requests = ModeRequests(control=None, delivered_s=0.0)
+    assert await search.hidden.search(KEY, search.memory) == timings.UNSEEN_POD_RETRY_S
+    assert [item["metadata"]["name"] for item in search.cache.owned(resources.POD, KEY)] == [POD]
+    # A pass removes it from the search, and asks it for its acknowledgement.
+    assert POD in search.memory.unseen
+    assert (search.cluster.writes, requests.confirmed) == (0, set())
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        None,
+        silent(waiting="ContainerCreating").pod,
+        silent(waiting="ImagePullBackOff", deleting=True).pod,
+    ],
+    ids=["absent", "waiting", "waiting and deleted"],
+)
+async def test_a_pod_that_does_not_run_is_read_once(pod):
+    search = Search(Cluster())
+    search.cluster.pod = pod
+    requests = search.memory.mode_requests = ModeRequests(control=None, delivered_s=0.0)
+    assert await search.hidden.search(KEY, search.memory) is None
+    assert requests.confirmed == {POD}
+    assert (search.cluster.reads, search.cluster.writes) == (1, 0)
+
+
+async def test_a_read_that_began_before_the_mode_was_written_confirms_nothing():
+    search = Search(Cluster())
+    search.memory.mode_requests = ModeRequests(control=None, delivered_s=0.0)
+
+    async def find(ref):
+        search.memory.mode_requests = ModeRequests(control=None, delivered_s=0.0)
+
+    search.cluster.find = find
+    assert await search.hidden.search(KEY, search.memory) is None
+    assert search.memory.mode_requests.confirmed == set()

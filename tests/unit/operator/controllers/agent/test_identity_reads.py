@@ -1,17 +1,24 @@
 """Reads before an agent starts with an identity that lived in another namespace: how many, and with which result."""
 
+import contextlib
+
 import pytest
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import ClaimState
 from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
 from purpleflea_operator.controllers.agent.identity_reads import IdentityReads
+from purpleflea_operator.controllers.agent.workload_writes import WorkloadWrites
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.errors import Forbidden, Throttled, Unavailable
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.manifests.metadata import constant_labels
+from support.apiserver.selectors import label_selector
 from support.builders import a_pod, an_agent
 
 IDENTITY = ("momentum", "production", "purpleflea-trading-agent")
 TAGS = {"tags.datadoghq.com/env": IDENTITY[1], "tags.datadoghq.com/service": IDENTITY[2]}
+INSTANCE = "app.kubernetes.io/instance"
 KEY = NamespacedName("b", "momentum")
 
 
@@ -25,15 +32,13 @@ class Cluster:
         self.requests.append(f"list {kind.plural} {namespace}")
         if self.error is not None:
             raise self.error
-        wanted = dict(item.split("=") for item in selector.split(","))
-        return [
-            item
-            for item in self.objects
-            if item["kind"] == kind.kind and wanted.items() <= item["metadata"]["labels"].items()
-        ]
+        selects = label_selector(selector)
+        return [item for item in self.objects if item["kind"] == kind.kind and selects(item)]
 
     async def find(self, ref):
         self.requests.append(f"find {ref.name}")
+        if self.error is not None:
+            raise self.error
         names = (item for item in self.objects if item["metadata"]["name"] == ref.name)
         return next((item for item in names if item["kind"] == ref.kind.kind), None)
 
@@ -71,12 +76,9 @@ def left_pod(name="momentum-0", *, labels=None, container="agent", **changes):
     return found
 
 
-def left_workload():
-    owner = {"kind": "PurpleFleaAgent", "name": "momentum", "uid": "uid-a", "controller": True}
-    labels = {
-        "app.kubernetes.io/instance": "momentum",
-        "app.kubernetes.io/name": "purpleflea-agent",
-    }
+def left_workload(*, labels=None, replicas=1, kind="PurpleFleaAgent"):
+    owner = {"kind": kind, "name": "momentum", "uid": "uid-a", "controller": True}
+    labels = constant_labels("momentum") if labels is None else labels
     metadata = {
         "name": "momentum",
         "namespace": "a",
@@ -85,10 +87,11 @@ def left_workload():
         "labels": {**labels, **TAGS},
         "ownerReferences": [owner],
     }
-    return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 1}}
+    return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": replicas}}
 
 
-READS = ["list statefulsets a", "list pods a", "find momentum-0"]
+WORKLOAD = {"kind": "StatefulSet"}
+READS = ["find momentum", "list pods a", "list pods a"]
 
 
 async def test_an_ordinary_start_needs_no_read():
@@ -123,6 +126,15 @@ async def test_a_start_after_another_agent_reads_once():
         pytest.param(left_workload(), False, id="a StatefulSet"),
         pytest.param(left_pod(labels={}), False, id="a pod that lost its labels"),
         pytest.param(left_pod(labels=TAGS), False, id="a pod that lost a part of its labels"),
+        pytest.param(left_pod("momentum-7", labels={}), False, id="another pod that lost them"),
+        pytest.param(
+            left_pod(labels=TAGS | {INSTANCE: "momentum"}), False, id="a pod with one label left"
+        ),
+        pytest.param(left_workload(labels=TAGS), False, id="a StatefulSet that lost its labels"),
+        pytest.param(
+            left_workload(labels=TAGS, replicas=0), True, id="a StatefulSet that requests no pod"
+        ),
+        pytest.param(left_workload(kind="Deployment"), True, id="a StatefulSet of another owner"),
         pytest.param(
             left_pod(labels=TAGS | {"tags.datadoghq.com/env": "x"}), True, id="of another env"
         ),
@@ -189,3 +201,33 @@ async def test_an_agent_whose_identity_another_one_holds_needs_no_read():
     assert start.holders.claims.holder_other_than("uid-0") is None
     assert not await start.may_start()
     assert start.cluster.requests == []
+
+
+@pytest.mark.parametrize("error", [None, Unavailable("x"), Forbidden("x")])
+async def test_an_agent_waits_for_a_write_of_the_previous_one_that_may_still_be_performed(error):
+    start = Start()
+    previous = NamespacedName("a", "momentum")
+    with contextlib.suppress(Unavailable, Forbidden), start.holders.writes.of(previous, WORKLOAD):
+        assert not await start.may_start()
+        assert start.holders.holder_other_than("uid-b").loses_in_s == timings.IDENTITY_READ_RETRY_S
+        if error is not None:
+            raise error
+    # The API server can perform a request whose response was lost.
+    assert await start.may_start() is not isinstance(error, Unavailable)
+    start.now = timings.UNKNOWN_WRITE_S
+    assert await start.may_start()
+
+
+async def test_writes_of_other_kinds_delay_no_agent():
+    start = Start()
+    with start.holders.writes.of(NamespacedName("a", "momentum"), {"kind": "ConfigMap"}):
+        assert await start.may_start()
+
+
+def test_two_writes_of_an_agent_are_open_until_both_have_a_result():
+    writes, key = WorkloadWrites(lambda: 0.0), NamespacedName("a", "momentum")
+    with writes.of(key, WORKLOAD):
+        with writes.of(key, WORKLOAD):
+            pass
+        assert writes.are_open(key)
+    assert not writes.are_open(key)

@@ -93,6 +93,37 @@ AGENT = an_agent_that_never_started()
         pytest.param([AGENT], True, id="no StatefulSet, such as of an agent that was refused"),
         pytest.param([AGENT, a_workload(0)], True, id="no pod is requested"),
         pytest.param([an_agent()], True, id="created while no operator ran"),
+        pytest.param(
+            [AGENT, a_workload(0), a_claim_at(BEFORE, "Bound")],
+            False,
+            id="no pod is requested, and a claim was used",
+        ),
+        pytest.param(
+            [AGENT, a_claim_at(BEFORE, "Bound")], False, id="no StatefulSet, and a claim was used"
+        ),
+        pytest.param(
+            [
+                AGENT,
+                a_workload(),
+                a_pod_at(BEFORE),
+                a_claim_at(BEFORE, "Bound", name="state-momentum-1"),
+            ],
+            False,
+            id="the claim of another pod was used",
+        ),
+        pytest.param(
+            [AGENT, a_workload(0), a_claim_at(BEFORE)], True, id="no pod is requested, nor was"
+        ),
+        pytest.param(
+            [AGENT, a_workload(), a_pod_at(BEFORE), a_claim_at(BEFORE, "Bound")],
+            True,
+            id="a pod that waits for its image, with a bound claim",
+        ),
+        pytest.param(
+            [AGENT, a_workload(0), a_claim_at(BEFORE, "Bound", name="cache-momentum-0")],
+            True,
+            id="the claim of something else",
+        ),
         pytest.param([AGENT, a_workload()], False, id="its pod is gone"),
         pytest.param([AGENT, a_workload(), a_pod_at(BEFORE)], True, id="the same pod still waits"),
         pytest.param([AGENT, a_workload(), a_pod_at(AFTER)], False, id="the pod is a later one"),

@@ -72,7 +72,8 @@ STOPPED = a_response(Mode.STOPPED)
         (in_mode("Halted", responses=from_all(a_response(Mode.ACTIVE, at_rest=False))), ("Unknown", "Halting")),
         (in_mode("Halted", responses=from_all(a_response(Mode.HALTED, at_rest=False))), ("Unknown", "Halting")),
         (in_mode("Halted", responses=from_all(DRAINED)), ("False", "Halted")),
-        (in_mode("Halted", pods=[]), ("False", "Halted")),
+        (in_mode("Halted", pods=[]), ("Unknown", "Halting")),
+        (in_mode("Halted", pods=[], confirmed=NAMES), ("False", "Halted")),
         (in_mode("Stopped"), ("Unknown", "Stopping")),
         (in_mode("Stopped", responses=from_all(STOPPED)), ("False", "Stopped")),
         (in_mode("Stopped", responses=from_all(a_response(Mode.STOPPED, undone="x"))), ("False", "StoppedIncomplete")),
@@ -84,7 +85,8 @@ def test_true_and_false_need_the_acknowledgement_of_every_pod(observed, expected
 
 def test_a_pod_that_has_not_started_need_not_acknowledge():
     starting = a_pod("momentum-0", ready=False, waiting="ContainerCreating")
-    assert outcome(in_mode("Halted", pods=[starting])) == ("False", "Halted")
+    found = in_mode("Halted", pods=[starting], replicas=1, confirmed=["momentum-0"])
+    assert outcome(found) == ("False", "Halted")
 
 
 def test_a_terminating_pod_may_still_trade():

@@ -252,6 +252,14 @@ def may_create_earlier_pods(stateful_set: Manifest, pods: Iterable[Manifest]) ->
     return earlier != status.get("updateRevision") and not is_shown
 
 
+def may_have_pods(stateful_set: Manifest) -> bool:
+    """Return whether a StatefulSet requests pods, has some, or was not processed by its controller since its change."""
+    status, metadata = mapping(stateful_set.get("status")), stateful_set["metadata"]
+    is_processed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    requested = stateful_set["spec"].get("replicas", 1)
+    return requested > 0 or not is_processed or status.get("replicas", 0) > 0
+
+
 def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None) -> bool:
     """Return whether a pod, or the pods of a StatefulSet, can have an identity that their agent does not claim.
 

@@ -11,7 +11,9 @@ from datetime import datetime
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import has_run
 from purpleflea_operator.manifests import volumes
-from purpleflea_operator.parsing import Manifest, mapping, mappings, timestamp
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text, timestamp
+
+_CLAIM = f"{volumes.STATE}-"
 
 
 def never_started(
@@ -42,24 +44,30 @@ def is_proven(
 ) -> bool:
     """Return whether the objects of an agent prove that it did not run while it was not observed.
 
-    `pods` have not run. A claim that is not bound was used by no pod.
+    `pods` have not run. A claim that is not bound was used by no pod. If the claim of a pod is bound and the pod is
+    gone, the pod can have run, also if the StatefulSet does not request it any more.
     """
+    known_at = _known_at(resource, workloads)
+    names = {name for workload in workloads for name in _pod_names(workload)}
     return all(
         any(_is_unused(item, known_at) for item in (*_of(pods, name), *_unbound(claims, name)))
-        for workload in workloads
-        for known_at in [_known_at(resource, workload)]
-        for name in _pod_names(workload)
+        for name in names | _pods_of_claims(claims)
     )
 
 
-def _known_at(resource: Manifest, workload: Manifest) -> datetime | None:
+def _known_at(resource: Manifest, workloads: Sequence[Manifest]) -> datetime | None:
     """Return the last time at which the agent is known not to have run."""
     conditions = mappings(mapping(resource.get("status")).get("conditions"))
     times = [timestamp(item.get("lastTransitionTime")) for item in conditions]
-    created = timestamp(workload["metadata"].get("creationTimestamp"))
-    if created is not None:
-        times.append(created + timings.CREATION_SPREAD)
+    created = [timestamp(item["metadata"].get("creationTimestamp")) for item in workloads]
+    times += [item + timings.CREATION_SPREAD for item in created if item is not None]
     return max((item for item in times if item is not None), default=None)
+
+
+def _pods_of_claims(claims: Iterable[Manifest]) -> set[str]:
+    """Return the names of the pods whose journals the claims are for."""
+    names = (text(item["metadata"].get("name")) for item in claims)
+    return {name.removeprefix(_CLAIM) for name in names if name.startswith(_CLAIM)}
 
 
 def _is_unused(manifest: Manifest, known_at: datetime | None) -> bool:
@@ -77,6 +85,6 @@ def _of(pods: Iterable[Manifest], name: str) -> Iterable[Manifest]:
 
 
 def _unbound(claims: Iterable[Manifest], pod: str) -> Iterable[Manifest]:
-    name = f"{volumes.STATE}-{pod}"
+    name = _CLAIM + pod
     found = (item for item in claims if item["metadata"]["name"] == name)
     return (item for item in found if mapping(item.get("status")).get("phase") == "Pending")

@@ -41,10 +41,15 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.kept_metadata import agent_labels, has_too_many
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.manifests.metadata import Agent, constant_labels
 from purpleflea_operator.manifests.refusals import first_refusal
 from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
 
+_WATCHED_LABELS = (
+    kubernetes.LABEL_INSTANCE,
+    kubernetes.LABEL_COMPONENT,
+    kubernetes.LABEL_MANAGED_BY,
+)
 PARSED_LIMIT = 1024
 """Agents whose parsed spec of 7 kB is kept, because most passes read the same spec again. It does not grow with the
 cluster."""
@@ -237,6 +242,12 @@ def is_identity(manifest: Manifest, agent: str) -> bool:
         return any(item["kind"] == "StatefulSet" and item["name"] == agent for item in controllers)
     head, _, number = str(manifest["metadata"]["name"]).rpartition("-")
     return head == agent and number.isascii() and number.isdecimal()
+
+
+def is_watched(manifest: Manifest, agent: str) -> bool:
+    """Return whether a child or pod of an agent has the labels by which the watches and the cache find it."""
+    labels, expected = mapping(manifest["metadata"].get("labels")), constant_labels(agent)
+    return all(labels.get(key) == expected[key] for key in _WATCHED_LABELS)
 
 
 def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:

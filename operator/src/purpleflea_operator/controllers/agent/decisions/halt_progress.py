@@ -23,7 +23,9 @@ def agent_progress(observed: ObservedState, asked: Container[str]) -> AgentProgr
     drained = [pod for pod in pods if trading_mode.has_acknowledged(observed, pod)]
     unseen = trading_mode.unaccounted(observed)
     texts = [text for pod in pods if (text := _open(observed, pod))]
-    texts += [f"{name}: is searched, because it is not watched any more" for name in unseen]
+    texts += [
+        f"{name}: is read from the API server, because it may run unobserved" for name in unseen
+    ]
     control = None if live is None else config_map.control_of(live)
     return AgentProgress(
         mode=mode,

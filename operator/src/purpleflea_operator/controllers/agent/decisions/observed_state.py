@@ -106,13 +106,15 @@ class TradingObservation:
     delivered_at: datetime | None = None
     """Time at which this process first sent the mode to the pods, by a monotonic clock; None if it has not."""
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
-    """Last response of each pod, by UID of the pod."""
+    """Last response of each pod, by UID of the pod, as in the next two fields."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)
-    """Pods, by UID, that still report another mode, with the number of requests sent to each."""
+    """Pods that still report another mode, with the number of requests sent to each."""
     outdated_pods: Collection[str] = ()
-    """Pods, by UID, that may have read another file since they were nudged, because the ConfigMap had another one."""
+    """Pods that may have read another file since they were nudged, because the ConfigMap had another one."""
     unseen: Mapping[str, float] = field(default_factory=dict)
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
+    confirmed: Collection[str] = ()
+    """Names of pods that did not run when the API server was asked after the mode was written."""
     halts: Sequence[str] = ()
     """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
@@ -166,7 +168,7 @@ class ObservedState:
     telemetry_condition: Manifest = field(default_factory=dict)
     available_condition: Manifest = field(default_factory=dict)
     positions_condition: Manifest = field(default_factory=dict)
-    """TelemetryReady, WorkloadAvailable and PositionsConsistent in the status, if any."""
+    """The conditions with these names in the status, if any."""
     not_ready: Mapping[str, str] = field(default_factory=dict)
     """Reasons of started pods that are not ready, by UID of the pods that were asked; empty if one gives none."""
     mismatches: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -323,11 +325,9 @@ def _sidecar_ports(spec: Manifest) -> Sequence[tuple[str, int]]:
 
 
 def _environment(manifest: Manifest) -> Sequence[Manifest]:
-    for container in manifest.get("spec", {}).get("containers", []):
-        if container["name"] == kubernetes.CONTAINER:
-            variables: Sequence[Manifest] = container.get("env", ())
-            return variables
-    return ()
+    containers = mappings(mapping(manifest.get("spec")).get("containers"))
+    own = (item for item in containers if item["name"] == kubernetes.CONTAINER)
+    return next((mappings(item.get("env")) for item in own), ())
 
 
 def has_run(manifest: Manifest) -> bool:

@@ -49,6 +49,8 @@ class Remembered:
     """Whether it was already decided that the agent may resume after its last halt."""
     unseen: Mapping[str, float] = field(default_factory=dict)
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
+    confirmed: Collection[str] = ()
+    """Names of pods that did not run when the API server was asked after `control` was written."""
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 

@@ -23,7 +23,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
 from purpleflea_operator.controllers.halt.decisions.halt import Halt
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import timestamp
+from purpleflea_operator.parsing import mapping, timestamp
 
 MAX_INCOMPLETE = 10
 INCOMPLETE_LIMIT = 253
@@ -99,10 +99,15 @@ def pods_to_acknowledge(observed: ObservedState) -> list[AgentPod]:
     mode = desired_mode(observed)
     if mode is None:
         return []
-    pods = (pod for pod in observed.pods if pod.started or pod.restarts)
+    pods = (pod for pod in observed.pods if has_run(pod))
     if mode is Mode.ACTIVE:
         pods = (pod for pod in pods if had_different_mode(observed, pod))
     return sorted(pods, key=lambda pod: pod.name)
+
+
+def has_run(pod: AgentPod) -> bool:
+    """Return whether a pod runs, or ran once."""
+    return pod.started or pod.restarts > 0
 
 
 def had_different_mode(observed: ObservedState, pod: AgentPod) -> bool:
@@ -130,7 +135,34 @@ def unacknowledged(observed: ObservedState) -> list[AgentPod]:
 def unaccounted(observed: ObservedState) -> tuple[str, ...]:
     """Return the names of pods that must not trade, and that may run although they are not watched."""
     mode = desired_mode(observed)
-    return () if mode is None or mode is Mode.ACTIVE else tuple(sorted(observed.trading.unseen))
+    if mode is None or mode is Mode.ACTIVE:
+        return ()
+    return tuple(sorted({*observed.trading.unseen, *unconfirmed(observed)}))
+
+
+def unconfirmed(observed: ObservedState) -> set[str]:
+    """Return the names of pods that must not trade, and that may run although the cache shows none that does.
+
+    The watch of the pods can be behind without an error, so a pod that is missing, or did not start yet, can run. Each
+    name is read once after the mode was written. A pod that is created after that starts with the mode.
+    """
+    mode = desired_mode(observed)
+    if mode is None or mode is Mode.ACTIVE:
+        return set()
+    names = {pod.name for pod in observed.pods} | _requested_pods(observed)
+    asked = {pod.name for pod in pods_to_acknowledge(observed)}
+    return names - asked - set(observed.trading.confirmed)
+
+
+def _requested_pods(observed: ObservedState) -> set[str]:
+    """Return the names of the pods of the StatefulSet, also of those that it has not deleted yet."""
+    stateful_set = observed.stateful_set or observed.recreated
+    if stateful_set is None:
+        return set()
+    spec, left = stateful_set["spec"], mapping(stateful_set.get("status")).get("replicas", 0)
+    first = mapping(spec.get("ordinals")).get("start", 0)
+    count = max(live_replicas(observed), left)
+    return {f"{stateful_set['metadata']['name']}-{first + number}" for number in range(count)}
 
 
 def is_proven(observed: ObservedState) -> bool:
@@ -138,23 +170,14 @@ def is_proven(observed: ObservedState) -> bool:
     return not unacknowledged(observed) and not unaccounted(observed)
 
 
-def lost_pods(seen: Mapping[str, bool] | None, observed: ObservedState) -> set[str]:
+def lost_pods(seen: Mapping[str, bool], observed: ObservedState) -> set[str]:
     """Return the names of pods that are not watched any more, and were not being deleted when they were seen last.
 
     A watch with a selector reports a pod as deleted if a label was removed. `seen` has the pods of the last pass, and
-    whether each was being deleted. Before the first pass of a process, each pod that is missing can be one.
+    whether each was being deleted.
     """
     names = {pod.name for pod in observed.pods}
-    if seen is not None:
-        return {name for name, is_deleting in seen.items() if not is_deleting} - names
-    stateful_set = observed.stateful_set
-    created = timestamp((stateful_set or {}).get("metadata", {}).get("creationTimestamp"))
-    if stateful_set is None or created is None or observed.now is None:
-        return set()
-    if observed.now - created < timings.PODS_CREATED_WITHIN:
-        return set()
-    name, count = stateful_set["metadata"]["name"], live_replicas(observed)
-    return {f"{name}-{number}" for number in range(count)} - names
+    return {name for name, is_deleting in seen.items() if not is_deleting} - names
 
 
 def nudge(control: Control, attempts: int | None = None) -> str:
@@ -350,5 +373,6 @@ def with_acknowledgements(
         acknowledgements=responses,
         stale_pods=stale,
         outdated_pods=uids & set(remembered.outdated),
+        confirmed=remembered.confirmed,
         delivered_at=remembered.delivered_at,
     )

@@ -1,0 +1,236 @@
+"""Agents are halted while the watch of their pods, or another one, is silent without an error.
+
+A report that a halt is complete is compared with the agents at each moment. An agent reads its control file when its
+pod starts, and again when the pod is annotated, so a pod that the operator does not see continues to trade.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from support.apiserver.kinds import Kind, Obj
+from support.apiserver.store import Change
+from support.builders import a_halt, an_agent
+from support.paper_agents import NUDGE
+from support.simulation import clock as clocks
+from support.simulation.operations import KIND, NAME, NS
+from support.simulation.world import World, a_world
+
+Act = Callable[[World], Coroutine[Any, Any, None]]
+SILENT_S = 40.0
+"""Time from the halt until new watches work. A watch without an event for 70 s is opened again."""
+
+
+@dataclass
+class Report:
+    """The result of one scenario."""
+
+    untrue: list[str] = field(default_factory=list)
+    """Moments at which the halt was reported as complete while a pod traded."""
+    reads: int = 0
+    """Reads of single pods between the halt and its end."""
+    is_proven: bool = False
+    """Whether the halt is reported as complete in the end."""
+    is_halted: bool = False
+    """Whether all pods are halted in the end."""
+    writes_afterwards: int = 0
+    """Writes in the last minute."""
+
+
+async def _create(world: World) -> None:
+    world.server.put(an_agent(uid="uid-agent", replicas=2))
+    await asyncio.sleep(5.0)
+
+
+async def _silence(world: World, *resources: str) -> None:
+    for resource in resources:
+        world.server.stall_watches(resource, also_new=True)
+
+
+async def _created_unseen(world: World) -> None:
+    await _silence(world, "pods")
+    await _create(world)
+
+
+async def _created_unseen_with_its_stateful_set(world: World) -> None:
+    await _silence(world, "pods", "statefulsets")
+    await _create(world)
+
+
+async def _created_unseen_with_all_kinds(world: World) -> None:
+    await _create(world)
+    await _silence(world, "")
+    world.server.delete("Pod", NS, f"{NAME}-1")
+    await asyncio.sleep(5.0)
+
+
+async def _started_unseen(world: World) -> None:
+    """The last event of each pod is its creation."""
+    world.server.put(an_agent(uid="uid-agent", replicas=2))
+    await world.wait_for(lambda: world.server.count("Pod") == 2, 10, "the pods are created")
+    await asyncio.sleep(0.5)
+    await _silence(world, "pods")
+    await asyncio.sleep(5.0)
+
+
+async def _replaced_unseen(world: World) -> None:
+    await _create(world)
+    await _silence(world, "pods")
+    world.server.delete("Pod", NS, f"{NAME}-0")
+    await asyncio.sleep(10.0)
+
+
+async def _replaced_before_its_start_unseen(world: World) -> None:
+    """The cache has a pod that did not start; another one has its name by now, and runs."""
+    await _started_unseen(world)
+    world.server.delete("Pod", NS, f"{NAME}-0")
+    await asyncio.sleep(10.0)
+
+
+async def _scaled_up_unseen(world: World) -> None:
+    await _create(world)
+    await _silence(world, "pods")
+    world.server.patch(KIND, NS, NAME, {"spec": {"replicas": 4}}, manager="kubectl-edit")
+    await asyncio.sleep(5.0)
+
+
+async def _scaled_down_unseen(world: World) -> None:
+    """A pod that the StatefulSet does not request any more still ends."""
+    await _silence(world, "pods")
+    await _create(world)
+    world.server.statefulsets.termination_s = 30.0
+    world.server.delete("Pod", NS, f"{NAME}-1")
+    world.server.patch(KIND, NS, NAME, {"spec": {"replicas": 1}}, manager="kubectl-edit")
+    await asyncio.sleep(2.0)
+
+
+async def _without_labels_unseen(world: World) -> None:
+    await _created_unseen(world)
+    labels = dict.fromkeys(world.server.objects("Pod", NS)[0]["metadata"]["labels"])
+    world.server.patch("Pod", NS, f"{NAME}-0", {"metadata": {"labels": labels}})
+    await asyncio.sleep(1.0)
+
+
+async def _before_another_leader(world: World) -> None:
+    """The halt is the first request of a process whose watch is silent after its list."""
+    await _create(world)
+    leader = world.leader
+    assert leader is not None
+    await leader.terminate()
+    await world.wait_for(lambda: world.leader is not None, 60, "a leader")
+    await asyncio.sleep(20.0)
+    await _replaced_unseen(world)
+
+
+SCENARIOS: dict[str, Act] = {
+    "pods are created": _created_unseen,
+    "pods are created, and the StatefulSet is silent, too": _created_unseen_with_its_stateful_set,
+    "a pod is replaced, and all kinds are silent": _created_unseen_with_all_kinds,
+    "pods start": _started_unseen,
+    "a pod is replaced": _replaced_unseen,
+    "a pod that did not start is replaced": _replaced_before_its_start_unseen,
+    "more pods are created": _scaled_up_unseen,
+    "fewer pods are requested": _scaled_down_unseen,
+    "a pod loses its labels": _without_labels_unseen,
+    "a pod is replaced after a change of leader": _before_another_leader,
+}
+
+
+def _set_mode(mode: str) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        spec = {"trading": {"mode": mode}}
+        world.server.patch(KIND, NS, NAME, {"spec": spec}, manager="kubectl-edit")
+
+    return act
+
+
+def _create_halt(world: World) -> None:
+    world.server.put(a_halt(namespace=NS, selector={}), manager="kubectl-create")
+
+
+HALTS: dict[str, Callable[[World], None]] = {
+    "Halted": _set_mode("Halted"),
+    "Stopped": _set_mode("Stopped"),
+    "PurpleFleaHalt": _create_halt,
+}
+
+
+def halted(scenario: str, halt: str) -> Report:
+    """Halt an agent after a silent change of its pods, and compare the reports with its pods."""
+    clock = clocks.Clock()
+    return clocks.run(clock, lambda: _run(clock, SCENARIOS[scenario], HALTS[halt]))
+
+
+async def _run(clock: clocks.Clock, change: Act, halt: Callable[[World], None]) -> Report:
+    async with a_world(clock, 1) as world:
+        world.server.statefulsets.termination_s = 3.0
+        world.deploy()
+        await asyncio.sleep(20)
+        report = Report()
+        traders = _Traders(world, report)
+        await change(world)
+        assert traders.trading()
+        world.server.clear()
+        halt(world)
+        await asyncio.sleep(SILENT_S)
+        world.server.stop_stalling_new_watches()
+        await asyncio.sleep(120)
+        report.is_halted = not traders.trading()
+        report.is_proven = traders.is_reported()
+        reads = world.server.lists(resource="pods")
+        report.reads = sum("fieldSelector" in item.query for item in reads)
+        world.server.clear()
+        await asyncio.sleep(60)
+        writes = [item for item in world.server.writes() if item.resource != "leases"]
+        report.writes_afterwards = len(writes)
+        assert not world.errors
+        return report
+
+
+class _Traders:
+    """The mode on which each pod acts, and the reports of the operator about it."""
+
+    def __init__(self, world: World, report: Report) -> None:
+        self._world, self._report = world, report
+        self._modes: dict[str, str] = {}
+        """By UID of each pod that runs."""
+        world.server.subscribe(self._on_change)
+
+    def trading(self) -> list[str]:
+        return [uid for uid, mode in self._modes.items() if mode == "Active"]
+
+    def is_reported(self) -> bool:
+        agent = self._world.server.get(KIND, NS, NAME) or {}
+        halt = self._world.server.get("PurpleFleaHalt", NS, "incident") or {}
+        found = [_status(agent, "TradingActive") == "False"]
+        return any([*found, _status(halt, "Halted") == "True"])
+
+    def _on_change(self, kind: Kind, change: Change) -> None:
+        metadata = change.after["metadata"]
+        if kind.kind == "Pod":
+            self._on_pod(change)
+        if kind.kind in ("Pod", KIND, "PurpleFleaHalt") and self.is_reported() and self.trading():
+            self._report.untrue.append(f"{self._world.now_s:.1f} {kind.kind} {metadata['name']}")
+
+    def _on_pod(self, change: Change) -> None:
+        metadata = change.after["metadata"]
+        if change.deleted:
+            self._modes.pop(metadata["uid"], None)
+            return
+        if not change.after["status"].get("containerStatuses"):
+            return
+        nudged = metadata.get("annotations", {}).get(NUDGE, "")
+        mode = nudged.partition(".")[0].partition("-")[0]
+        # The kubelet refreshes a mount without an annotation only after a minute.
+        self._modes[metadata["uid"]] = mode or self._modes.get(metadata["uid"]) or self._mode()
+
+    def _mode(self) -> str:
+        found = self._world.server.get("ConfigMap", NS, NAME)
+        return str(json.loads(found["data"]["control.json"])["mode"]) if found else "Active"
+
+
+def _status(obj: Obj, kind: str) -> str:
+    conditions = obj.get("status", {}).get("conditions", [])
+    return next((item["status"] for item in conditions if item["type"] == kind), "")
