@@ -167,6 +167,43 @@ def test_each_command_has_help_with_the_flags_of_kubectl(name):
         assert "--as-group" in done.output
 
 
+PLUGIN_FIELDS = {
+    "shortCut": str,
+    "override": bool,
+    "description": str,
+    "confirm": bool,
+    "dangerous": bool,
+    "scopes": list,
+    "command": str,
+    "background": bool,
+    "overwriteOutput": bool,
+    "args": list,
+}
+"""The fields of a plugin of k9s, as its schema plugins.json has them. The value of a variable such as $NAME is put into
+the text before a shell reads it, so only names that Kubernetes restricts may be used."""
+NAMES = {"$NAME", "$NAMESPACE", "$CONTEXT"}
+
+
+def test_the_k9s_files_have_the_fields_that_k9s_reads(repository):
+    folder = repository / "examples" / "k9s"
+    content = yaml.safe_load((folder / "plugins.yaml").read_text())
+    assert content.keys() == {"plugins"}
+    for item in content["plugins"].values():
+        assert all(isinstance(value, PLUGIN_FIELDS[key]) for key, value in item.items())
+        assert item.keys() >= {"shortCut", "description", "scopes", "command"}
+        assert all(isinstance(value, str) for value in (*item["scopes"], *item["args"]))
+        assert re.fullmatch("Shift-[A-Z]", item["shortCut"])
+        assert set(re.findall(r"[$]\w+", " ".join(item["args"]))) <= NAMES
+    shortcuts = [(item["shortCut"], *item["scopes"]) for item in content["plugins"].values()]
+    assert len(set(shortcuts)) == len(shortcuts)
+    content = yaml.safe_load((folder / "views.yaml").read_text())
+    assert content.keys() == {"views"}
+    for view in content["views"].values():
+        assert view.keys() == {"columns", "sortColumn"}
+        column, direction = view["sortColumn"].split(":")
+        assert (column in view["columns"], direction in ("asc", "desc")) == (True, True)
+
+
 def test_the_k9s_files_use_commands_that_exist(repository):
     folder = repository / "examples" / "k9s"
     plugins = yaml.safe_load((folder / "plugins.yaml").read_text())["plugins"]

@@ -111,7 +111,11 @@ def _run(level: Level, arguments: dict[str, Any], *, default: Proof) -> None:
     except placing.UnknownError as error:
         output.warn(f"NOT PROVEN: it is unknown whether the halt exists: {error}")
         sys.exit(UNPROVEN)
-    output.warn(views.placed(found.id, level, request.reason))
+    except KeyboardInterrupt:
+        output.warn(
+            f"NOT PROVEN: interrupted; it is unknown whether PurpleFleaHalt {request.name} exists"
+        )
+        sys.exit(UNPROVEN)
     wait = Wait(
         proof=Proof(arguments["wait"] or default),
         timeout_s=float(arguments["timeout"]),
@@ -119,6 +123,7 @@ def _run(level: Level, arguments: dict[str, Any], *, default: Proof) -> None:
         names=request.target.names,
     )
     try:
+        output.warn(views.placed(found.id, level, request.reason))
         result = halting.wait_for_proof(
             kubectl, ForwardedAgents(kubectl), found.halt, wait, report=output.warn
         )

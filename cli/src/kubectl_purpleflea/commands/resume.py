@@ -46,7 +46,11 @@ def resume(**arguments: Any) -> None:
         output.warn("NOTHING WAS CHANGED: there is no such PurpleFleaHalt")
         sys.exit(FAILED)
     deadline = time.monotonic() + arguments["timeout"]
-    result = resuming.resume(kubectl, halts, force=arguments["force"], deadline=deadline)
+    try:
+        result = resuming.resume(kubectl, halts, force=arguments["force"], deadline=deadline)
+    except KeyboardInterrupt:
+        output.warn("NOT PROVEN: interrupted; some of the halts may be deleted")
+        sys.exit(UNPROVEN)
     if arguments["form"]:
         content = {"deleted": result.deleted, "held": result.held, "unproven": result.unproven}
         output.document({key: list(value) for key, value in content.items()}, arguments["form"])

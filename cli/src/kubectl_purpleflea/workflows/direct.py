@@ -98,9 +98,7 @@ class DirectHalt:
             f"{item.namespace}/{item.agent}: {item.problem}" for item in done if item.problem
         ]
         if pods is None:
-            problems.append(
-                "you may not list pods, so no agent can be asked"
-            )
+            problems.append("you may not list pods, so no agent can be asked")
         state = _state(len(selected), pairs, [*problems, *late])
         if not state.unproven and pods is not None:
             return replace(state, unproven=self._changed(found, done))
