@@ -16,6 +16,7 @@ from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
 Fields = Mapping[ObjectKind, frozenset[str]]
 """Dotted names of fields by kind, without positions in lists."""
+_LARGEST_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,9 @@ def _without_default(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    # A float has no exact form of larger numbers, and of the largest none at all.
+    return float(value) if is_whole and abs(value) <= _LARGEST_EXACT else value
 
 
 def _without_empty(value: Any) -> Any:
