@@ -13,6 +13,7 @@ REPOSITORY_URL = "https://github.com/purpleflea/purpleflea-operator"
 MARKS = frozenset("<>&|*_[]()\\`~^!#{}")
 """Characters with a meaning in HTML or Markdown."""
 LINK = re.compile(r"(?P<start>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<end>\))")
+TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
 ESCAPED_PIPES = re.compile(r"`(?P<code>[^`\n]*\\\|[^`\n]*)`")
 """Code in a table with a vertical line. The hosting site removes the backslash, and Markdown's tables do not."""
 SESSION = re.compile(r"(?<!\[)!\[[^\]]*\]\((?P<target>[^)\s]+\.svg)\)")
@@ -67,7 +68,7 @@ def _fence(match: re.Match[str], path: str, diagram: Callable[[str], str], title
 
 
 def _prose(text: str, path: str, files: Collection[str], seen: Counter[str]) -> str:
-    text = ESCAPED_PIPES.sub(_as_html, text)
+    text = TABLE_ROW.sub(lambda row: ESCAPED_PIPES.sub(_as_html, row[0]), text)
     linked = LINK.sub(
         lambda match: f"{match['start']}{link(match['target'], path, files)}{match['end']}", text
     )

@@ -1,6 +1,7 @@
 """`import` of a Deployment like that of the published integration, and `cost`."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -213,6 +214,14 @@ def test_a_pod_or_the_part_of_a_manifest_on_the_page_becomes_an_agent(
     assert agent["spec"]["datadog"]["env"] == "production"
     assert ("the file has no other name" in done.stderr) == (not is_named)
     assert "the operator's image" in done.stderr
+
+
+def test_pull_secrets_without_an_image_are_reported(tmp_path):
+    file = tmp_path / "agent-deployment.yaml"
+    file.write_text(f"{PAGE_FRAGMENT}  imagePullSecrets: [{{name: r}}]\n", encoding="utf-8")
+    done = CliRunner().invoke(cli, ["import", "-f", str(file)])
+    assert "image" not in yaml.safe_load(done.stdout)["spec"]
+    assert re.search(r"not carried over +imagePullSecrets", done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_a_diagram_has_its_own_size():
 )
 def test_a_vertical_line_in_code_of_a_table_is_shown_without_a_backslash(code, html):
     assert staged(f"| {code} | x |\n") == (f"| {html} | x |\n", [])
+    assert staged(f"{code}\n") == (f"{code}\n", [])
 
 
 def test_headings_have_the_anchors_of_the_hosting_site():

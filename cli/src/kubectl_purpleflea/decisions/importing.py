@@ -203,7 +203,10 @@ def _pod(draft: Draft, pod: Mapping[str, Any]) -> None:
         draft.pod["terminationGracePeriodSeconds"] = pod["terminationGracePeriodSeconds"]
         draft.note(Fate.KEPT, "terminationGracePeriodSeconds", "spec.pod, the time to drain")
     secrets = [text(item.get("name")) for item in items(pod.get("imagePullSecrets"))]
-    if secrets and "image" in draft.spec:
+    if secrets and "image" not in draft.spec:
+        why = "spec.image is not set; the chart value agent.image.pullSecrets is for the default image"
+        draft.note(Fate.LOST, "imagePullSecrets", why)
+    elif secrets:
         draft.spec["image"]["pullSecrets"] = secrets
         draft.note(Fate.KEPT, "imagePullSecrets", "spec.image.pullSecrets")
     if pod.get("securityContext"):
