@@ -133,8 +133,8 @@ gitops: setup ## Generate the ConfigMap of Argo CD from the health checks and ac
 site: .venv-docs/.ready ## Build the documentation site into site/; it needs no network, also to be read
 	@.venv-docs/bin/python -m website.build
 
-recording: setup ## Record a halt of the agents of the demo into docs/images/halt.svg; KUBECONFIG and PATH as the demo prints them
-	@$(PY) -m website.recording docs/images/halt.svg
+recording: setup ## Record a halt and doctor on the cluster of the demo into docs/images; KUBECONFIG and PATH as the demo prints them
+	@$(PY) -m website.recording docs/images/halt.svg docs/images/doctor.svg
 
 chart: crds ## Build the Helm charts and the wheels into dist/ (reproducibly), and the objects for clusters without Helm into deploy/
 	@deploy/generate.sh > deploy/install.yaml

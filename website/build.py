@@ -13,10 +13,11 @@ from pathlib import Path
 
 import mermaidx
 
-from website.pages import page, place
+from website.pages import page, place, with_size
 
 ROOT = Path(__file__).parents[1]
 STAGE = ROOT / "website" / "staged"
+STYLE = ROOT / "website" / "site.css"
 BUILT = ROOT / "website" / "built"  # Zensical writes only below the folder of its configuration
 OTHER_PAGES = (
     *(
@@ -29,6 +30,7 @@ OTHER_PAGES = (
     ),
     *(
         "charts/purpleflea-operator/README.md",
+        "charts/paper-exchange/README.md",
         "agent_check/README.md",
         "observability/README.md",
         "observability/terraform/README.md",
@@ -52,13 +54,16 @@ def diagram(text: str) -> str:
         cached.parent.mkdir(parents=True, exist_ok=True)
         mermaidx.render(text).save(str(cached))
     (STAGE / name).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(cached, STAGE / name)
+    text = cached.read_text(encoding="utf-8")
+    (STAGE / name).write_text(with_size(text), encoding="utf-8")
     return name
 
 
 def stage() -> None:
     """Write the pages and pictures of the site to website/staged."""
     shutil.rmtree(STAGE, ignore_errors=True)
+    STAGE.mkdir(parents=True)
+    shutil.copy(STYLE, STAGE / STYLE.name)
     files = site_files()
     for path in files:
         target = STAGE / place(path)

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection
 
 REPOSITORY_URL = "https://github.com/purpleflea/purpleflea-operator"
 """Equal to PROJECT_URL of the contract, which the environment of the site does not have."""
+MARKS = frozenset("<>&|*_[]()\\`~^!#{}")
+"""Characters with a meaning in HTML or Markdown."""
 LINK = re.compile(r"(?P<start>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<end>\))")
+TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
+ESCAPED_PIPES = re.compile(r"`(?P<code>[^`\n]*\\\|[^`\n]*)`")
+"""Code in a table with a vertical line. The hosting site removes the backslash, and Markdown's tables do not."""
+SESSION = re.compile(r"(?<!\[)!\[[^\]]*\]\((?P<target>[^)\s]+\.svg)\)")
+"""A picture of a terminal session, which a reader opens to see it larger."""
 HEADING = re.compile(r"^(?P<level>#{1,6}) (?P<title>.+)$", re.MULTILINE)
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
@@ -39,24 +46,40 @@ def page(text: str, path: str, files: Collection[str], diagram: Callable[[str], 
     seen: Counter[str] = Counter()
     for match in FENCE.finditer(text):
         parts.append(_prose(text[end : match.start()], path, files, seen))
-        parts.append(_fence(match, path, diagram))
+        headings = list(HEADING.finditer(text, 0, match.start()))
+        title = headings[-1]["title"] if headings else ""
+        parts.append(_fence(match, path, diagram, title))
         end = match.end()
     parts.append(_prose(text[end:], path, files, seen))
     return "".join(parts)
 
 
-def _fence(match: re.Match[str], path: str, diagram: Callable[[str], str]) -> str:
+def with_size(picture: str) -> str:
+    """Return an SVG with its own size instead of the width of the page, so that its text is as large as the other."""
+    width, height = re.findall(r'viewBox="\S+ \S+ (\S+) (\S+)"', picture)[0]
+    return picture.replace('width="100%"', f'width="{width}" height="{height}"', 1)
+
+
+def _fence(match: re.Match[str], path: str, diagram: Callable[[str], str], title: str) -> str:
     if match["language"] != "mermaid":
         return match[0]
     picture = _relative(diagram(match["text"]), place(path))
-    return f"{match['indent']}[![Diagram]({picture}){{ .diagram }}]({picture})"
+    return f"{match['indent']}[![Diagram: {title}]({picture}){{ .diagram }}]({picture})"
 
 
 def _prose(text: str, path: str, files: Collection[str], seen: Counter[str]) -> str:
+    text = TABLE_ROW.sub(lambda row: ESCAPED_PIPES.sub(_as_html, row[0]), text)
     linked = LINK.sub(
         lambda match: f"{match['start']}{link(match['target'], path, files)}{match['end']}", text
     )
+    linked = SESSION.sub(r"[\g<0>](\g<target>)", linked)
     return HEADING.sub(lambda match: f"{match[0]} {{ #{_anchor(match['title'], seen)} }}", linked)
+
+
+def _as_html(match: re.Match[str]) -> str:
+    """Return code as HTML, in which Markdown changes nothing."""
+    plain = match["code"].replace("\\|", "|")
+    return f"<code>{''.join(f'&#{ord(c)};' if c in MARKS else c for c in plain)}</code>"
 
 
 def _anchor(title: str, seen: Counter[str]) -> str:

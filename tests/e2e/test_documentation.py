@@ -10,8 +10,11 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import yaml
 from website import recording
 
 from support.documentation import Block, all_blocks, commands
@@ -21,18 +24,26 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAMESPACE = "trading"
 TUTORIAL = "docs/tutorial.md"
+PLUGIN = "docs/kubectl-plugin.md"
 BLOCKS = [
     block
     for block in all_blocks("sh")
-    if block.page != TUTORIAL
+    if block.page not in (TUTORIAL, PLUGIN)
     and block.mark is None
     and any(words[0] == "kubectl" for words in commands(block.text))
-    and not any(words[:2] == ["kubectl", "purpleflea"] for words in commands(block.text))
 ]
 WRAPPER = """#!/bin/sh
 # The namespace of the kubeconfig is that of the agents.
-run() {{ {kubectl} --kubeconfig={kubeconfig} "$@"; }}
+run() {{ KUBECONFIG={kubeconfig} {kubectl} "$@"; }}
 case "$1" in
+    purpleflea)
+        export PURPLEFLEA_KUBECTL={kubectl}
+        # The plugin reports problems that it finds with exit codes. It redraws until it is interrupted.
+        case "$*" in *" -w"*) run "$@" --interval=60 > {folder}/screen & sleep 5; kill $!; exit 0 ;; esac
+        run "$@"
+        code=$?
+        case "$2 $code" in *" 0"|*" 3"|*" 10"|*" 20"|"render 1") exit $code ;; esac
+        false ;;
     create)
         case "$CHANGES $*" in
             yes*|*" --dry-run"*) run "$@" ;;
@@ -42,6 +53,8 @@ case "$1" in
     annotate|apply|delete|drain|label|patch|scale)
         dry_run=--dry-run=server
         case "$CHANGES $*" in yes*|*" --dry-run"*) dry_run= ;; esac
+        # Helm installed the objects of deploy/install.yaml.
+        case "$CHANGES $*" in " "*" --server-side"*) dry_run="$dry_run --force-conflicts" ;; esac
         run "$@" $dry_run ;;
     auth) run "$@"; exit 0 ;;
     port-forward)
@@ -99,6 +112,11 @@ def shell(fleet, tmp_path_factory):
     wrapper = folder / "kubectl"
     wrapper.write_text(WRAPPER.format(kubectl=kubectl, kubeconfig=kubeconfig, folder=folder))
     wrapper.chmod(0o755)
+    # The page of the plugin has two clusters.
+    config = yaml.safe_load(kubeconfig.read_text())
+    (context,) = config["contexts"]
+    config["contexts"] += [{**context, "name": name} for name in ("eu", "us")]
+    kubeconfig.write_text(yaml.safe_dump(config))
     # tests/unit/documentation renders the commands of Helm.
     helm = folder / "helm"
     helm.write_text("#!/bin/sh\n")
@@ -138,13 +156,23 @@ def test_the_commands_of_the_block_run(block: Block, fleet, shell, names):
     assert failures(text, shell, cwd=fleet.checkout) == ""
 
 
+def test_the_commands_of_the_plugin_run_in_sequence(fleet, shell, tmp_path):
+    deployment = next(block.text for block in all_blocks("yaml") if block.page == TUTORIAL)
+    (tmp_path / "deployment.yaml").write_text(deployment)
+    run = [block for block in all_blocks("sh") if block.page == PLUGIN and block.mark is None]
+    assert len(run) >= 7
+    for block in run:
+        assert failures(block.text, shell, cwd=tmp_path) == "", block
+    assert list(tmp_path.glob("*.tar.gz")) or list(tmp_path.glob("*.zip")), os.listdir(tmp_path)
+
+
 @pytest.mark.timeout(1200)
 def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_path):
     page = (fleet.checkout / TUTORIAL).read_text()
     files = re.findall(r"^`([\w.]+)`:\n\n```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     for name, text in files:
         (tmp_path / name).write_text(text)
-    assert {name for name, _ in files} == {"deployment.yaml", "momentum.yaml", "halt.yaml"}
+    assert {name for name, _ in files} == {"deployment.yaml", "demo.yaml", "halt.yaml"}
     try:
         for block in all_blocks("sh"):
             if block.page == TUTORIAL:
@@ -157,25 +185,43 @@ def test_the_tutorial_runs_from_the_first_to_the_last_command(fleet, shell, tmp_
         fleet.tools.kubectl("delete", "namespace", "tutorial", "--ignore-not-found")
 
 
-def test_the_recorded_session_is_that_of_its_script(fleet, shell, tmp_path):
-    """The script halts and resumes the agents; its picture has the same commands as the stored one."""
+@pytest.mark.parametrize(
+    ("session", "expected"),
+    [
+        ("halt", ["purplefleahalt.purpleflea.com/incident condition met", "deleted"]),
+        ("doctor", ["0 errors, 0 warnings", "cannot be pulled", "# exit code 20"]),
+    ],
+)
+@pytest.mark.timeout(1800)
+def test_the_recorded_session_is_that_of_its_script(session, expected, fleet, shell, monkeypatch):
+    """The scripts change the agents; their pictures have the same commands as the stored ones."""
     there = f"--namespace={NAMESPACE}"
     fleet.tools.kubectl("delete", "pfh", "--all", there)
-    variables = {"PATH": f"{shell}:{os.environ['PATH']}", "CHANGES": "yes"}
-    found = recording.record(recording.HALT, {**os.environ, **variables}, title="a halt")
+    variables = {"PATH": path(shell), "CHANGES": "yes"}
+    title, lines = recording.SESSIONS[session]
+    # A machine that also runs other tests needs longer than that of a user.
+    monkeypatch.setattr(recording, "TIMEOUT_S", 600)
+    patient = [re.sub(r"--timeout=\d+s", "--timeout=590s", line) for line in lines]
+    found = recording.record(patient, {**os.environ, **variables}, title=title)
     (fleet.checkout / "test-results").mkdir(exist_ok=True)
-    (fleet.checkout / "test-results" / "halt.svg").write_text(found)
-    shown = html.unescape(found).replace("\xa0", " ")
-    for command in recording.HALT:
-        assert f"$ {command[:60]}" in re.sub("<[^>]+>", "", shown)
-    assert shown.count("condition met") >= 3
+    (fleet.checkout / "test-results" / f"{session}.svg").write_text(found)
+    shown = re.sub("<[^>]+>", "", html.unescape(found).replace("\xa0", " "))
+    for command in patient:
+        assert f"$ {command[:60]}" in shown
+    for text in expected:
+        assert text in shown
+
+
+def path(shell):
+    """Return a PATH that starts with the kubectl above and has the plugin."""
+    return os.pathsep.join([str(shell), os.environ["PATH"], str(Path(sys.executable).parent)])
 
 
 def failures(text, shell, *, cwd, changes=False):
     """Run a shell text; return the failed kubectl commands with the output, or an empty text."""
     record = shell / "failures"
     record.unlink(missing_ok=True)
-    variables = {"PATH": f"{shell}:{os.environ['PATH']}", "TOKEN": "t"}
+    variables = {"PATH": path(shell), "TOKEN": "t", "HOME": str(shell)}
     with (shell / "output").open("w+") as output:  # a forwarded port would keep a pipe open
         program = subprocess.Popen(
             ["sh", "-c", text],

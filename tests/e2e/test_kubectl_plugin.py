@@ -1,4 +1,8 @@
-"""`kubectl purpleflea` as kubectl starts it, on a real cluster with real agents, with and without the operator."""
+"""`kubectl purpleflea` as kubectl starts it, on a real cluster with real agents, with and without the operator.
+
+It runs the commands of docs/kubectl-plugin.md and docs/start.md that change something; test_documentation.py runs the
+others as they are written.
+"""
 
 import functools
 import os

@@ -53,6 +53,7 @@ OF_KUBERNETES = {
     *("statefulset", "daemonset", "networkpolicy", "poddisruptionbudget", "serviceaccount", "role", "rolebinding"),
     *("clusterrole", "clusterrolebinding", "pvc", "pv", "storageclass", "crd", "mutatingwebhookconfiguration"),
     *("datadogagent", "persistentvolumeclaim", "networkpolicie", "storageclasse", "quota", "resourcequota"),
+    "storageclas",
     "datadoginstrumentation",
 }  # fmt: skip
 """Resources of others that the pages use, in the singular and without the last s."""

@@ -31,7 +31,12 @@ CRDS = {
 API_VERSION = "purpleflea.com/v1alpha1"
 OTHER_GROUPS = {
     *("datadoghq.com", "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "argoproj.io"),
-    *("kustomize.toolkit.fluxcd.io", "external-secrets.io", "monitoring.coreos.com"),
+    *(
+        "kustomize.config.k8s.io",
+        "kustomize.toolkit.fluxcd.io",
+        "external-secrets.io",
+        "monitoring.coreos.com",
+    ),
 }
 """Groups of other projects, whose schemas are not installed; only the syntax of their manifests is checked."""
 OBJECT_META = {"name", "namespace", "labels", "annotations", "generateName", "finalizers"}
@@ -162,9 +167,10 @@ def _model_problems(manifest: Mapping[str, Any]) -> list[str]:
 
 def _kubernetes_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
     group = str(manifest.get("apiVersion", "")).rpartition("/")[0]
+    if group in OTHER_GROUPS:
+        return
     if "." in group and not group.endswith(".k8s.io"):
-        if group not in OTHER_GROUPS:
-            yield f"the group {group} is not in OTHER_GROUPS"
+        yield f"the group {group} is not in OTHER_GROUPS"
         return
     try:
         kubernetes_validate.validate(dict(manifest), KUBERNETES, strict=True)

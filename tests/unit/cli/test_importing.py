@@ -1,6 +1,7 @@
 """`import` of a Deployment like that of the published integration, and `cost`."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -176,6 +177,68 @@ def test_a_name_that_is_not_allowed_is_changed(name, expected):
 def test_a_manifest_without_a_container_is_refused(manifest):
     with pytest.raises(NotImportableError):
         imported(manifest, CHOICES)
+
+
+PAGE_FRAGMENT = """\
+metadata:
+  annotations:
+    admission.datadoghq.com/enabled: "true"
+spec:
+  containers:
+    - name: agent
+      env:
+        - {name: DD_ENV, value: production}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "is_named"),
+    [
+        (PAGE_FRAGMENT, "agent", False),
+        (PAGE_FRAGMENT.replace("metadata:", "metadata:\n  name: breakout"), "breakout", True),
+        (PAGE_FRAGMENT.replace("- name: agent\n      env", "- env"), "agent", False),
+        (f"apiVersion: v1\nkind: Pod\n{PAGE_FRAGMENT}", "agent", False),
+    ],
+)
+def test_a_pod_or_the_part_of_a_manifest_on_the_page_becomes_an_agent(
+    tmp_path, text, name, is_named
+):
+    file = tmp_path / "agent-deployment.yaml"
+    file.write_text(text, encoding="utf-8")
+    options = ["--strategy=momentum", "--markets=BTC-USD", "--key-secret=k"]
+    done = CliRunner().invoke(cli, ["import", "-f", str(file), *options])
+    assert done.exit_code == 0, done.output
+    agent = yaml.safe_load(done.stdout)
+    AgentSpec.model_validate(agent["spec"])
+    assert (agent["metadata"], "image" in agent["spec"]) == ({"name": name}, False)
+    assert agent["spec"]["datadog"]["env"] == "production"
+    assert ("the file has no other name" in done.stderr) == (not is_named)
+    assert "the operator's image" in done.stderr
+
+
+def test_pull_secrets_without_an_image_are_reported(tmp_path):
+    file = tmp_path / "agent-deployment.yaml"
+    file.write_text(f"{PAGE_FRAGMENT}  imagePullSecrets: [{{name: r}}]\n", encoding="utf-8")
+    done = CliRunner().invoke(cli, ["import", "-f", str(file)])
+    assert "image" not in yaml.safe_load(done.stdout)["spec"]
+    assert re.search(r"not carried over +imagePullSecrets", done.stderr)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Service\nmetadata: {name: a}\nspec: {containers: [{name: a}]}",
+        "metadata: {name: a}\nspec: {containers: []}",
+        "metadata: {name: a}\nspec: []",
+        "metadata: {name: a}",
+    ],
+)
+def test_other_documents_have_no_workload(tmp_path, text):
+    file = tmp_path / "x.yaml"
+    file.write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(cli, ["import", "-f", str(file)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "has no Deployment" in done.stderr
 
 
 def test_an_image_has_a_tag_or_a_digest():

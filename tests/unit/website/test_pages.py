@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from website.pages import REPOSITORY_URL, link, page, place
+from website.pages import REPOSITORY_URL, link, page, place, with_size
 
 FILES = {
     "docs/a.md",
@@ -50,9 +50,38 @@ def test_links_in_code_are_kept():
 
 
 def test_a_diagram_becomes_a_picture_that_can_be_opened():
-    found, diagrams = staged("a\n\n```mermaid\nflowchart LR\n```\n\nb\n", "docs/b/c.md")
-    assert found == "a\n\n[![Diagram](../diagrams/1.svg){ .diagram }](../diagrams/1.svg)\n\nb\n"
+    found, diagrams = staged("# A\n\n## B\n\n```mermaid\nflowchart LR\n```\n\nb\n", "docs/b/c.md")
+    assert (
+        found.partition("\n\n[")[2]
+        == "![Diagram: B](../diagrams/1.svg){ .diagram }](../diagrams/1.svg)\n\nb\n"
+    )
     assert diagrams == ["flowchart LR\n"]
+
+
+def test_a_session_is_a_picture_that_can_be_opened():
+    assert staged("![s](images/s.svg)\n![p](images/p.png)\n")[0] == (
+        "[![s](images/s.svg)](images/s.svg)\n![p](images/p.png)\n"
+    ).replace("images", f"{BLOB}/docs/images")
+
+
+def test_a_diagram_has_its_own_size():
+    found = with_size('<svg width="100%" viewBox="-50 -10 1364 1015"><rect width="100%"/></svg>')
+    assert found == (
+        '<svg width="1364" height="1015" viewBox="-50 -10 1364 1015"><rect width="100%"/></svg>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "html"),
+    [
+        (r"`^(ms\|s)$`", "<code>&#94;&#40;ms&#124;s&#41;$</code>"),
+        (r"`a \| b \| <c>`", "<code>a &#124; b &#124; &#60;c&#62;</code>"),
+        ("`a_b`", "`a_b`"),
+    ],
+)
+def test_a_vertical_line_in_code_of_a_table_is_shown_without_a_backslash(code, html):
+    assert staged(f"| {code} | x |\n") == (f"| {html} | x |\n", [])
+    assert staged(f"{code}\n") == (f"{code}\n", [])
 
 
 def test_headings_have_the_anchors_of_the_hosting_site():

@@ -11,10 +11,10 @@ from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN
 from kubectl_purpleflea.commands.manifests import documents, file_option
 from kubectl_purpleflea.decisions.import_draft import Choices
 from kubectl_purpleflea.decisions.importing import (
-    KINDS,
     Imported,
     NotImportableError,
     imported,
+    workload_in,
 )
 from kubectl_purpleflea.decisions.metrics_cost import cost as metrics_cost
 from kubectl_purpleflea.views.importing import costs, report
@@ -39,7 +39,7 @@ def import_(file: IO[str], strategy: str, markets: str, key_secret: str) -> None
         key_secret=key_secret,
     )
     listed = documents(file)
-    workloads = [item for item in listed if item.get("kind") in KINDS]
+    workloads = [item for item in map(workload_in, listed) if item]
     if not workloads:
         output.warn("error: the file has no Deployment")
         sys.exit(FAILED)
@@ -53,7 +53,7 @@ def import_(file: IO[str], strategy: str, markets: str, key_secret: str) -> None
             output.say("---")
         output.document(item.agent, "yaml")
         _warn(item)
-    for other in (item for item in listed if item not in workloads):
+    for other in (item for item in listed if workload_in(item) is None):
         name = f"{other.get('kind')} {other['metadata'].get('name')}"
         output.warn(f"{name} is not converted; keep it if the agent uses it")
     sys.exit(0 if all(item.is_complete for item in found) else UNPROVEN)

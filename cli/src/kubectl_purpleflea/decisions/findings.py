@@ -89,6 +89,11 @@ def findings(observed: Observed) -> list[Finding]:
     return sorted(found, key=lambda item: -item.severity)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as 1 agent or 2 agents."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def exit_code(found: Iterable[Finding]) -> int:
     """Return the exit code: 0, 10 with a warning, 20 with an error."""
     return EXIT_CODES[max((item.severity for item in found), default=Severity.OK)]
@@ -227,9 +232,8 @@ def _keys(observed: Observed) -> Iterator[Finding]:
                 replace = f"{fix} --dry-run=client -o yaml | kubectl apply -f -"
                 yield _finding(check, Severity.ERROR, content, replace)
     if count:
-        yield _finding(
-            check, Severity.OK, f"{count} references to Secrets were checked; no value was read"
-        )
+        content = f"checked {counted(count, 'reference')} to Secrets; no value was read"
+        yield _finding(check, Severity.OK, content)
 
 
 def _clocks(observed: Observed) -> Iterator[Finding]:
@@ -342,7 +346,7 @@ def _agents(observed: Observed) -> Iterator[Finding]:
                 fix = _fix(agent, problem)
                 yield _finding("agents", Severity.WARNING, content, fix, problem.link)
     if observed.agents:
-        yield _finding("agents", Severity.OK, f"{len(observed.agents)} agents were checked")
+        yield _finding("agents", Severity.OK, f"checked {counted(len(observed.agents), 'agent')}")
 
 
 def _fix(agent: Manifest, problem: Problem) -> str:

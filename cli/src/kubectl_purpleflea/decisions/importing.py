@@ -64,6 +64,22 @@ class NotImportableError(ValueError):
     """The manifest has no pod that can become an agent."""
 
 
+def workload_in(document: Manifest) -> Manifest | None:
+    """Return the workload of a document; None if it has none.
+
+    A pod, or a part of a manifest with `metadata` and `spec.containers` as on the published page, is the template of a
+    Deployment without a name.
+    """
+    kind = text(document.get("kind"))
+    if kind in KINDS:
+        return document
+    if kind in ("", "Pod") and items(at(document, "spec", "containers")):
+        name = {key: at(document, "metadata", key) for key in ("name", "namespace")}
+        metadata = {key: value for key, value in name.items() if text(value)}
+        return {"kind": "Deployment", "metadata": metadata, "spec": {"template": document}}
+    return None
+
+
 def imported(workload: Manifest, choices: Choices) -> Imported:
     """Return the agent for a Deployment.
 
@@ -87,6 +103,9 @@ def imported(workload: Manifest, choices: Choices) -> Imported:
     _metadata(draft, template)
     _workload(draft, workload)
     name = name_of(workload)
+    if not name:
+        name = name_of({"metadata": main}) or kubernetes.CONTAINER
+        draft.note(Fate.CHANGED, "name", f"{name}, from the container; the file has no other name")
     if not _NAME.fullmatch(name):
         short = (
             re.sub(r"[^-a-z0-9]", "-", name.lower()).strip("-0123456789")[:45].rstrip("-")
@@ -154,6 +173,10 @@ def _container(draft: Draft, container: Mapping[str, Any]) -> None:
 
 def _image(draft: Draft, container: Mapping[str, Any]) -> None:
     reference = text(container.get("image"))
+    if not reference:
+        note = "the file has no image, so the agents run the operator's image with spec.strategy"
+        draft.note(Fate.CHANGED, "image", note)
+        return
     repository, _, digest = reference.partition("@")
     path, _, last = repository.rpartition("/")
     name, _, tag = last.partition(":")
@@ -180,7 +203,10 @@ def _pod(draft: Draft, pod: Mapping[str, Any]) -> None:
         draft.pod["terminationGracePeriodSeconds"] = pod["terminationGracePeriodSeconds"]
         draft.note(Fate.KEPT, "terminationGracePeriodSeconds", "spec.pod, the time to drain")
     secrets = [text(item.get("name")) for item in items(pod.get("imagePullSecrets"))]
-    if secrets:
+    if secrets and "image" not in draft.spec:
+        why = "spec.image is not set; the chart value agent.image.pullSecrets is for the default image"
+        draft.note(Fate.LOST, "imagePullSecrets", why)
+    elif secrets:
         draft.spec["image"]["pullSecrets"] = secrets
         draft.note(Fate.KEPT, "imagePullSecrets", "spec.image.pullSecrets")
     if pod.get("securityContext"):

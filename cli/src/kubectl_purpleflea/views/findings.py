@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kubectl_purpleflea.decisions.findings import Finding, Severity
+from kubectl_purpleflea.decisions.findings import Finding, Severity, counted
 from kubectl_purpleflea.views.text import Line, Style, line, styled
 
 _MARKS: dict[Severity, tuple[str, Style]] = {
@@ -25,4 +25,4 @@ def finding_lines(found: Sequence[Finding]) -> list[Line]:
             lines.append(line("            see: ", styled(item.link, "dim")))
     errors = sum(item.severity is Severity.ERROR for item in found)
     warnings = sum(item.severity is Severity.WARNING for item in found)
-    return [*lines, line(f"{errors} errors, {warnings} warnings")]
+    return [*lines, line(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}")]

@@ -3,9 +3,11 @@
 The plugin does not import the operator, so it gets the severity and the remedy of each reason as a module.
 """
 
+import re
 import sys
 from pathlib import Path
 
+from purpleflea_contract.links import DOCS_URL
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS
 from purpleflea_operator.api.reasons import Explanation
 
@@ -28,7 +30,9 @@ def module() -> str:
 
 
 def _remedy(item: Explanation) -> str:
-    return " ".join(item.remedy.split())
+    """Return the remedy with the addresses of its links, which a terminal shows."""
+    text = " ".join(item.remedy.split())
+    return re.sub(r"\[[^\]]+\]\(([^)]+)\)", rf"{DOCS_URL}/\1", text)
 
 
 def _text(value: str) -> str:

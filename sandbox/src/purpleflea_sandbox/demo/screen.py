@@ -2,6 +2,7 @@
 simulated components, and the next commands.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def _next(summary: DemoSummary) -> str:
     return "\n".join(
         (
             f"export KUBECONFIG={summary.kubeconfig}",
-            f"export PATH={summary.kubectl.parent}:$PATH",
+            # The folder of this program also has the plugin `kubectl purpleflea`.
+            f"export PATH={summary.kubectl.parent}:$PATH:{Path(sys.executable).parent}",
             "kubectl -n trading get pfa,pods",
             "kubectl -n trading scale pfa/momentum --replicas=5",
             f"kubectl -n trading patch pfa/momentum --type=merge -p '{halt}'",

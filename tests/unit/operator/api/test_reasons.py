@@ -1,6 +1,7 @@
 """Reasons of conditions and Events: one list, in which every reason is used and explained."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,13 @@ def test_every_reason_is_explained_once_per_condition():
 def test_a_reason_has_a_meaning_and_a_warning_a_remedy(item):
     assert item.meaning.endswith((".", "`"))
     assert item.remedy or item.severity is not Severity.WARNING
+
+
+@pytest.mark.parametrize("item", ALL, ids=lambda item: f"{'-'.join(item.statuses)}-{item.reason}")
+def test_the_remedy_of_a_warning_has_a_command_or_leads_to_one(item):
+    if item.severity is Severity.WARNING:
+        has_command = re.search(r"`(kubectl|helm) [a-z][^`]+`", item.remedy)
+        assert has_command or "](runbooks/" in item.remedy or item.remedy.startswith("See ")
 
 
 @pytest.mark.parametrize(

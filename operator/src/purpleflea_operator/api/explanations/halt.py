@@ -18,7 +18,7 @@ HALT_REASONS = Explanations(
             "A field of the spec cannot be read. The halt applies nevertheless: an unknown level counts as `Halt`, an "
             "unreadable part of the selector is left out so that more agents are selected, and an unreadable time "
             "never ends the halt.",
-            "Create a correct PurpleFleaHalt, and then delete this one.",
+            "Create a correct PurpleFleaHalt, and then delete this one: `kubectl delete pfh NAME`",
         ),
         explain(
             Reason.SCOPE_LIMITED,
@@ -26,14 +26,16 @@ HALT_REASONS = Explanations(
             Severity.WARNING,
             "The scope is `Cluster`, but the halt is not in the operator's own namespace. It applies only to agents in "
             "the namespace of the halt.",
-            "Create the halt in the namespace of the operator, which the message names.",
+            "Create the halt in the namespace of the operator, which the message names: `kubectl apply -f halt.yaml "
+            "--namespace purpleflea-system`",
         ),
         explain(
             Reason.HALTING,
             {HaltCondition.HALTED: "Unknown"},
             Severity.WARNING,
             "The named agents have not acknowledged the halt yet, so they may still trade.",
-            "Wait, or check whether the operator reaches the HTTP port of the named agents.",
+            "Wait, or check whether the operator reaches the HTTP port of the named agents: "
+            "`kubectl get networkpolicies`, `kubectl get pods --output=wide`",
         ),
         explain(
             Reason.HALTED,

@@ -42,22 +42,24 @@ OBSERVABILITY_REASONS = Explanations(
         _bad_keys(
             Reason.REJECTED,
             "Datadog rejects the keys.",
-            "Check `spec.site` (or `spec.url`) and the values in the Secret.",
+            "Check `spec.site` (or `spec.url`) and the values in the Secret: `kubectl edit secret SECRET`",
         ),
         _bad_keys(
             Reason.SECRET_MISSING,
             "The Secret of `spec.keysSecretRef` does not exist.",
-            "Create it: `kubectl create secret generic NAME --from-literal=api-key=... --from-literal=app-key=...`",
+            "Create it: `kubectl create secret generic SECRET --from-literal=api-key=... --from-literal=app-key=...`",
         ),
         _bad_keys(
             Reason.SECRET_FORBIDDEN,
             "The operator has no permission to read the Secret.",
-            "Add the Secret to the chart value `observability.secrets`.",
+            "Add the Secret to the chart value `observability.secrets`: `helm upgrade purpleflea-operator CHART "
+            "--namespace purpleflea-system --reuse-values "
+            "--set 'observability.secrets[0].namespace=default,observability.secrets[0].name=datadog-keys'`",
         ),
         _bad_keys(
             Reason.KEY_MISSING,
             "The Secret lacks a key that `spec.keysSecretRef` names, or its value is not a Datadog key.",
-            "Set the key in the Secret.",
+            "Set the key in the Secret: `kubectl edit secret SECRET`",
         ),
         explain(
             Reason.IN_SYNC,
@@ -94,12 +96,13 @@ OBSERVABILITY_REASONS = Explanations(
         _blocked(
             Reason.OBJECTS_FAILED,
             "Datadog rejects objects. The message has the first errors; the other objects are kept in sync.",
-            "Fix the cause that `status.objects[].lastError` names.",
+            "Fix the cause that `status.objects[].lastError` names: `kubectl get pfo NAME --output=yaml`",
         ),
         _blocked(
             Reason.UNREACHABLE,
             "Datadog does not answer. The operator retries.",
-            "Check the network between the operator and `spec.site` (or `spec.url`).",
+            "Check the network between the operator and `spec.site` (or `spec.url`): `kubectl logs "
+            "deploy/purpleflea-operator --namespace purpleflea-system`",
         ),
         _blocked(
             Reason.KEYS_INVALID,
@@ -109,18 +112,20 @@ OBSERVABILITY_REASONS = Explanations(
         _blocked(
             Reason.SPEC_INVALID,
             "The spec is invalid. The operator changes nothing in Datadog.",
-            "Fix the field that the message names.",
+            "Fix the field that the message names: `kubectl edit pfo NAME`",
         ),
         _blocked(
             Reason.OWNER_EXISTS,
             "`spec.adoptFrom` names a PurpleFleaObservability that exists. The operator changes nothing in Datadog, "
             "because two resources would manage the same objects.",
-            "Delete the other resource with `spec.deletionPolicy: Retain`, or remove its uid from `spec.adoptFrom`.",
+            "Delete the other resource with `spec.deletionPolicy: Retain`, or remove its uid from `spec.adoptFrom`: "
+            "`kubectl get pfo --all-namespaces`",
         ),
         _blocked(
             Reason.DELETING,
             "The resource is being deleted, and objects are still in Datadog. The operator retries for 10 minutes.",
-            "Fix the cause that the message names, or set `spec.deletionPolicy: Retain`.",
+            "Fix the cause that the message names, or keep the objects: "
+            '`kubectl patch pfo NAME --type=merge -p \'{"spec":{"deletionPolicy":"Retain"}}\'`',
         ),
         explain(
             Reason.AS_EXPECTED, {DEGRADED: "False"}, Severity.NORMAL, "Datadog rejects no object."
@@ -129,19 +134,20 @@ OBSERVABILITY_REASONS = Explanations(
             Reason.EDITS_REVERTED,
             Severity.WARNING,
             "Objects were edited in Datadog, and `spec.driftPolicy: Revert` restored them.",
-            "Change the spec instead, or set `spec.driftPolicy: Keep`.",
+            "Change the spec instead, or set `spec.driftPolicy: Keep`: `kubectl edit pfo NAME`",
         ),
         _event(
             Reason.OBJECTS_REMADE,
             Severity.WARNING,
             "Objects were deleted in Datadog, and the operator created them again.",
-            "To remove an object, disable its feature in `spec.features`.",
+            "To remove an object, disable its feature in `spec.features`: `kubectl edit pfo NAME`",
         ),
         _event(
             Reason.ALL_OBJECTS_GONE,
             Severity.WARNING,
             "All objects that the status names are missing, and the operator creates them again.",
-            "If the keys now belong to another Datadog organization, delete the listed objects in the previous one.",
+            "If the keys now belong to another Datadog organization, delete the listed objects in the previous one. To "
+            "list them: `kubectl get events --field-selector involvedObject.kind=PurpleFleaObservability`",
         ),
         _event(
             Reason.OBJECTS_REMOVED,
@@ -152,7 +158,8 @@ OBSERVABILITY_REASONS = Explanations(
             Reason.OBJECTS_LEFT,
             Severity.WARNING,
             "The spec no longer includes the objects, but they lost their ownership tag, so they stay in Datadog.",
-            "Delete the listed objects in Datadog if they are not needed.",
+            "Delete the listed objects in Datadog if they are not needed. To list them: `kubectl get events "
+            "--field-selector involvedObject.kind=PurpleFleaObservability`",
         ),
         _event(
             Reason.DEPLOYMENT_MARKED,
@@ -163,7 +170,7 @@ OBSERVABILITY_REASONS = Explanations(
             Reason.DEPLOYMENT_NOT_MARKED,
             Severity.WARNING,
             "Datadog rejects the deployment of a version.",
-            "Fix the cause that the message names.",
+            "Fix the cause that the message names: `kubectl get pfo NAME -o jsonpath='{.status.deployments}'`",
         ),
         _event(
             Reason.REMOVED,
@@ -181,20 +188,23 @@ OBSERVABILITY_REASONS = Explanations(
             Severity.WARNING,
             "The resource was deleted, but objects stay in Datadog, because nothing proves that the operator created "
             "them.",
-            "Delete the listed objects in Datadog if they are not needed.",
+            "Delete the listed objects in Datadog if they are not needed. To list them: `kubectl get events "
+            "--field-selector involvedObject.kind=PurpleFleaObservability`",
         ),
         _event(
             Reason.NOTHING_FOUND,
             Severity.WARNING,
             "The resource was deleted, but none of the objects that the status names exists in Datadog.",
-            "If the keys now belong to another Datadog organization, delete the listed objects in the previous one.",
+            "If the keys now belong to another Datadog organization, delete the listed objects in the previous one. To "
+            "list them: `kubectl get events --field-selector involvedObject.kind=PurpleFleaObservability`",
         ),
         _event(
             Reason.GAVE_UP,
             Severity.WARNING,
             "The resource was deleted, but its objects could not be removed for 10 minutes. The operator released the "
             "resource.",
-            "Delete the objects with the tag `purpleflea-uid:UID` in Datadog.",
+            "Delete the objects with the tag `purpleflea-uid:UID` in Datadog. The UID is in the Event: `kubectl get "
+            "events --field-selector reason=GaveUp --output=yaml`",
         ),
     )
 )

@@ -10,8 +10,8 @@ OPERATOR_REASONS = Explanations(
             Severity.WARNING,
             "For more than a minute, the API server has refused the operator a list of the namespace, or of the "
             "cluster. The agents run on, but their status may be outdated, and changes may not be applied.",
-            "Grant the rights with the roles of the chart, as the message shows. If the namespace was deleted, remove "
-            "it from `watchNamespaces`.",
+            "Grant the rights with the roles of the chart: `helm upgrade purpleflea-operator CHART --namespace "
+            "purpleflea-system --reuse-values`. If the namespace was deleted, remove it from `watchNamespaces`.",
         ),
         explain(
             Reason.NAMESPACE_WATCHED,

@@ -72,7 +72,7 @@ TELEMETRY = (
         Severity.WARNING,
         "The spec is invalid, and no connection of its last valid version is known. If one "
         "is known, it is evaluated.",
-        "Fix the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names: `kubectl edit pfa NAME`",
     ),
     explain(
         Reason.DISABLED,
@@ -159,7 +159,8 @@ TELEMETRY = (
         {ConditionType.TELEMETRY_READY: "False"},
         Severity.WARNING,
         "Agents drop telemetry although a node agent is running on their node.",
-        "`kubectl logs` and `kubectl rollout restart` of the node agent",
+        "`kubectl logs NODE_AGENT_POD --namespace datadog`, then "
+        "`kubectl rollout restart daemonset --namespace datadog`",
     ),
     explain(
         Reason.AGENTS_SILENT,
@@ -182,7 +183,7 @@ TELEMETRY = (
         {ConditionType.TELEMETRY_READY: "False"},
         Severity.WARNING,
         "The operator cannot see nodes, and the DaemonSet of the node agent is not ready.",
-        "`kubectl rollout status` of the node agent",
+        "`kubectl get daemonset --namespace datadog`, `kubectl get pods --namespace datadog`",
     ),
     explain(
         Reason.NOT_VISIBLE,

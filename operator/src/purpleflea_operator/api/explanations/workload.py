@@ -43,7 +43,7 @@ SPEC = (
         Severity.WARNING,
         "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
         "operator sets these fields, or because an annotation for Autodiscovery is not only about its own pod.",
-        "Remove the overrides, or use the separate field of the spec if there is one.",
+        "Remove the overrides, or use the separate field of the spec if there is one: `kubectl edit pfa NAME`",
     ),
     explain(
         Reason.FIELDS_UNSUPPORTED,
@@ -51,14 +51,16 @@ SPEC = (
         Severity.WARNING,
         "The CRD is newer than the operator, and the spec has fields that the operator does not "
         "have. They are ignored.",
-        "Upgrade the operator to the version of the CRD.",
+        "Upgrade the operator to the version of the CRD: `helm upgrade purpleflea-operator CHART --namespace "
+        "purpleflea-system --reuse-values`",
     ),
     explain(
         Reason.INVALID,
         {ConditionType.SPEC_VALID: "False"},
         Severity.WARNING,
         "The spec is invalid. The last valid version keeps running.",
-        "Fix the field that the message names, and apply the manifest again.",
+        "Fix the field that the message names, and apply the manifest again. `kubectl explain pfa.spec --recursive` "
+        "shows the fields.",
     ),
 )
 
@@ -110,7 +112,8 @@ PROGRESS = (
         Severity.WARNING,
         "For more than a minute, the API server has refused the operator a list of the namespace that it needs. The "
         "agents run on, but the status may be outdated, and changes may not be applied.",
-        "Grant the rights with the roles of the chart. If the namespace was deleted, remove it from `watchNamespaces`. "
+        "Grant the rights with the roles of the chart: `helm upgrade purpleflea-operator CHART --namespace "
+        "purpleflea-system --reuse-values`. If the namespace was deleted, remove it from `watchNamespaces`. "
         "If the operator may not write the status either, only the Event `NamespaceNotWatched` about its Lease and the "
         "metric `purpleflea_operator_watches_failing` report it.",
     ),
@@ -120,7 +123,8 @@ PROGRESS = (
         Severity.WARNING,
         "The operator cannot read the PurpleFleaHalts, and one of them may select the agents. Therefore it starts no "
         "further agent that would trade. The agents that run keep their mode.",
-        "The message names the failing request. If a permission is missing, upgrade the release of the chart.",
+        "The message names the failing request. If a permission is missing: `helm upgrade purpleflea-operator CHART "
+        "--namespace purpleflea-system --reuse-values`",
     ),
     explain(
         Reason.NOT_STORED,
@@ -128,8 +132,8 @@ PROGRESS = (
         Severity.WARNING,
         "An admission webhook or another controller changes a field that the operator writes. The operator has "
         "stopped repeating the write, or repeats it at long intervals. The agents keep running.",
-        "Correct the webhook or the controller. Then run the command of the message, which lets the operator write "
-        "again.",
+        "Correct the webhook (`kubectl get mutatingwebhookconfigurations`) or the controller. Then run the command of "
+        "the message, which lets the operator write again.",
     ),
     explain(
         Reason.OPERATOR_UPGRADE,
@@ -152,7 +156,7 @@ PROGRESS = (
         {ConditionType.PROGRESSING: "False"},
         Severity.WARNING,
         "The spec is invalid, so nothing is rolled out.",
-        "Fix the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names: `kubectl edit pfa NAME`",
     ),
 )
 
@@ -173,19 +177,19 @@ PROBLEMS = (
     _problem(
         Reason.IMAGE_PULL_FAILED,
         "The image of a pod cannot be pulled.",
-        "Check `spec.image` and `spec.image.pullSecrets`.",
+        "Check `spec.image` and `spec.image.pullSecrets`. `kubectl describe pod POD` shows the answer of the registry.",
         is_terminal=True,
     ),
     _problem(
         Reason.CONFIGURATION_MISSING,
         "A pod refers to a ConfigMap, a Secret or a key that does not exist.",
-        "Create the object that the message names.",
+        "Create the object that the message names, or correct `spec.pod`: `kubectl get configmaps,secrets`",
         is_terminal=True,
     ),
     _problem(
         Reason.CONTAINER_NOT_CREATED,
         "The kubelet cannot create or start a container.",
-        "Check `spec.image` and `spec.pod`.",
+        "Check `spec.image` and `spec.pod`: `kubectl describe pod POD`",
         is_terminal=True,
     ),
     _problem(
@@ -198,20 +202,22 @@ PROBLEMS = (
     _problem(
         Reason.SECRET_NOT_FOUND,
         "A pod cannot mount a Secret, because it does not exist.",
-        "Create the Secret that `spec.api.keySecretRef` names, in the namespace of the agent.",
+        "Create the Secret that `spec.api.keySecretRef` names, in the namespace of the agent: `kubectl create secret "
+        "generic SECRET --from-literal=api-key=YOUR_KEY`",
         is_terminal=True,
     ),
     _problem(
         Reason.PODS_REFUSED,
         "The API server rejects new pods, because of a quota or an admission rule.",
-        "Raise the quota, or change `spec.pod`.",
+        "Raise the quota (`kubectl describe quota`), or change `spec.pod`. `kubectl describe statefulset NAME` has the "
+        "answer of the API server.",
         is_terminal=True,
     ),
     _problem(
         Reason.NOT_READY,
         "A started agent reports that it is not ready, such as because the exchange refuses its API key or cannot be "
         "reached. The message has the reason of the agent, which is also the answer of its `/readyz`.",
-        "Check the field that the message names. The agent tries again by itself.",
+        "Check the field that the message names. The agent tries again by itself. `kubectl logs POD` has the details.",
     ),
     _problem(
         Reason.NODE_LOST,
@@ -223,21 +229,23 @@ PROBLEMS = (
     _problem(
         Reason.UNSCHEDULABLE,
         "No node fits a pod. The message has the explanation of the scheduler.",
-        "Check `spec.pod`, or add nodes.",
+        "Check `spec.pod`, or add nodes: `kubectl describe pod POD`, `kubectl describe nodes`",
     ),
     _problem(
         Reason.VOLUME_NOT_MOUNTED,
         "A volume of a pod cannot be mounted. The message has the explanation of the kubelet.",
-        "Fix the cause that the message names.",
+        "Fix the cause that the message names: `kubectl describe pod POD`",
     ),
     _problem(
         Reason.APPLY_FAILED,
         "The API server rejects an object of the agent, or writes keep failing.",
-        "Fix the cause that the message names. The operator retries.",
+        "Fix the cause that the message names. The operator retries. `kubectl describe pfa NAME` shows the whole "
+        "answer of the API server.",
     ),
     _problem(
         Reason.NAME_TAKEN,
         "An object that the agent needs exists already and has another owner.",
-        "Delete the object that the message names, or recreate the agent under another name.",
+        "Delete the object that the message names, or recreate the agent under another name. To see the owner of a "
+        "StatefulSet: `kubectl describe statefulset NAME`",
     ),
 )
