@@ -20,7 +20,7 @@ from rich.table import Table
 from release import artifacts, changelog, licenses, versions, workflows
 
 ROOT = Path(__file__).parents[1]
-BASE = re.compile(r"^(?:ARG BASE_IMAGE=|FROM )(?P<image>\S+)")
+BASE = re.compile(r"^(?:ARG BASE_IMAGE=|FROM )(?P<image>\S+)(?: AS (?P<stage>\S+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +92,24 @@ def pinned_workflows() -> Result:
 
 def pinned_bases() -> Result:
     """Check that each image of the release starts from a digest."""
-    problems, count = [], 0
-    for file in ("operator/Dockerfile", "agent_image/Dockerfile"):
-        for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
-            found = BASE.match(line)
-            # The base `scratch` is empty, so it has no digest.
-            if found is None or found["image"] == "scratch" or "$" in found["image"]:
-                continue
-            if " AS " in line and "/" not in line:
-                continue
-            count += 1
-            if "@sha256:" not in found["image"]:
-                problems.append(f"{file}: {found['image']} has no digest")
-    return Result(problems=problems, summary=f"{count} bases")
+    found = {
+        file: bases((ROOT / file).read_text(encoding="utf-8"))
+        for file in ("operator/Dockerfile", "agent_image/Dockerfile")
+    }
+    problems = [
+        f"{file}: {image} has no digest"
+        for file, images in found.items()
+        for image in images
+        if "@sha256:" not in image
+    ]
+    return Result(problems=problems, summary=f"{sum(map(len, found.values()))} bases")
+
+
+def bases(dockerfile: str) -> list[str]:
+    """Return the images of a Dockerfile that come from a registry."""
+    found = [match for line in dockerfile.splitlines() if (match := BASE.match(line))]
+    local = {"${BASE_IMAGE}", "scratch", *(match["stage"] for match in found)}
+    return [match["image"] for match in found if match["image"] not in local]
 
 
 def charts() -> Result:

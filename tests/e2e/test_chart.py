@@ -1,6 +1,7 @@
 """The test of the operator's chart on the cluster: it passes, leaves nothing, and names the cause if it fails."""
 
 import pytest
+import yaml
 
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.errors import DemoError
@@ -40,3 +41,23 @@ def test_helm_test_fails_with_the_cause_and_the_next_one_passes(sandbox):
         sandbox.tools.kubectl("delete", "resourcequota/small", PLACE)
     sandbox.tools.helm("test", "purpleflea-operator", PLACE)
     assert left(sandbox) == set()
+
+
+def objects(text):
+    """Return the objects of a file by kind, namespace and name."""
+    found = [item for item in yaml.safe_load_all(text) if item]
+    return {
+        (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item
+        for item in found
+    }
+
+
+def test_the_kustomize_base_is_built_and_accepted_by_the_api_server(sandbox):
+    folder = sandbox.checkout / "deploy"
+    built = sandbox.tools.kubectl("kustomize", str(folder))
+    assert objects(built) == objects((folder / "install.yaml").read_text(encoding="utf-8"))
+    answer = sandbox.tools.kubectl(
+        *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename=-"),
+        stdin=built,
+    )
+    assert len(answer.splitlines()) == len(objects(built))

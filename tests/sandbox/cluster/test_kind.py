@@ -22,14 +22,14 @@ class Engine:
         self.clusters: list[str] = []
         self.loaded: list[tuple[str, str]] = []
         self.commands: list[tuple[str, ...]] = []
-        self.broken = False
+        self.error = ""
         self.images: list[str] = []
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         self.commands.append(tuple(argv))
         program, *arguments = argv
-        if self.broken:
-            return CommandResult(code=1, err="cannot connect to the Docker daemon")
+        if self.error:
+            return CommandResult(code=1, err=self.error)
         if program == "/bin/kind":
             return self._kind(arguments)
         return self._kubectl(arguments)
@@ -138,9 +138,27 @@ def test_archives_are_loaded_into_the_cluster(demo_identity: Identity) -> None:
 
 def test_a_failure_of_kind_is_one_line_with_its_output(demo_identity: Identity) -> None:
     engine = Engine()
-    engine.broken = True
+    engine.error = "ERROR: no space left on device"
 
-    with pytest.raises(ClusterError, match="failed: cannot connect to the Docker daemon"):
+    with pytest.raises(ClusterError, match="failed: ERROR: no space left on device"):
+        Kind(demo_identity, engine, programs).up(Options(), QUIET)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        'ERROR: failed to list clusters: command "docker ps" failed with error: exit status 1\n\nCommand Output: '
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        'ERROR: failed to list clusters: exec: "docker": executable file not found in $PATH',
+    ],
+)
+def test_without_a_docker_engine_the_error_names_the_remedy(
+    demo_identity: Identity, error: str
+) -> None:
+    engine = Engine()
+    engine.error = error
+
+    with pytest.raises(ClusterError, match=r"none answers; start one\..*engine run -- COMMAND"):
         Kind(demo_identity, engine, programs).up(Options(), QUIET)
 
 

@@ -163,6 +163,24 @@ def test_the_images_of_a_release_start_from_a_digest():
     assert result.summary == "2 bases"
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "expected"),
+    [
+        (
+            "ARG BASE_IMAGE=python@sha256:1\nFROM ${BASE_IMAGE} AS root\nFROM scratch\n",
+            ["python@sha256:1"],
+        ),
+        ("FROM python:3.14 AS build\nFROM build\n", ["python:3.14"]),
+        (
+            "FROM registry.example.com/base:1\nFROM scratch AS empty\nFROM empty\n",
+            ["registry.example.com/base:1"],
+        ),
+    ],
+)
+def test_the_bases_of_a_dockerfile_are_its_images_of_a_registry(dockerfile, expected):
+    assert check.bases(dockerfile) == expected
+
+
 def test_the_files_that_renovate_updates_exist(repository):
     settings = json.loads((repository / "renovate.json").read_text())
     assert settings["vulnerabilityAlerts"]["minimumReleaseAge"] is None

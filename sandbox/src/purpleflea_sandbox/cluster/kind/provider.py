@@ -29,6 +29,8 @@ NODE_IMAGE_VARIABLE = "PURPLEFLEA_NODE_IMAGE"
 _LOCK_LIMIT_S = 600.0
 _CONFIGURATION = "kind.json"
 _WAIT = "180s"
+_NO_ENGINE = ("Cannot connect to the Docker daemon", "executable file not found")
+"""Parts of the errors of kind if no Docker engine answers, or if there is no client."""
 _REAL = (
     "API server, etcd, controllers, scheduler, DNS, Service addresses",
     "nodes in containers of the Docker engine",
@@ -192,6 +194,11 @@ class Kind:
 
     def _run_kind(self, kind: Path, *arguments: str) -> CommandResult:
         result = self._runner.run((str(kind), *arguments))
+        if result.code != 0 and any(sign in result.err for sign in _NO_ENGINE):
+            raise ClusterError(
+                "kind needs a Docker engine, and none answers; start one. As root on Debian, `.venv/bin/python -m "
+                "purpleflea_sandbox engine run -- COMMAND` starts one for a command, such as `bash`"
+            )
         if result.code != 0:
             raise ClusterError(f"'kind {' '.join(arguments)}' failed: {result.err.strip()[-500:]}")
         return result
