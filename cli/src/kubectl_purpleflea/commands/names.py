@@ -9,7 +9,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 MAX_LENGTH = 253
 
 
-class ObjectName(click.ParamType):  # type: ignore[type-arg] - generic only since click 8.2
+class ObjectName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
     """A name as Kubernetes allows it: lower-case letters, digits, hyphens and dots."""
 
     name = "name"
