@@ -29,6 +29,11 @@ class Plugin:
         """Run a command and return its result, with stdout and stderr together in `output`."""
         return CliRunner().invoke(cli, [*arguments, *self._flags])
 
+    def run_last(self, *arguments: str) -> Result:
+        """Run a command whose last arguments follow `--`."""
+        command, *others = arguments
+        return CliRunner().invoke(cli, [command, *self._flags, *others])
+
 
 @pytest.fixture
 def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

@@ -1,13 +1,14 @@
 """The command `kubectl purpleflea`. A subcommand is imported only when it runs, so the start stays fast."""
 
 import importlib
+import io
 import sys
 
 import click
 
 from kubectl_purpleflea import __name__ as package
 from kubectl_purpleflea.commands.catalog import COMMANDS
-from kubectl_purpleflea.decisions.failures import KubectlError
+from kubectl_purpleflea.decisions.failures import REMEDIES, KubectlError
 
 EXIT_FAILED = 1
 """Nothing was changed, or the request failed. Usage errors have 2."""
@@ -50,10 +51,15 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A locale without the symbols of the output must not end a halt.
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="kubectl purpleflea", complete_var="_KUBECTL_PURPLEFLEA_COMPLETE")
     except KubectlError as error:
-        sys.stderr.write(f"error: {error}\n")
+        remedy = REMEDIES.get(error.kind, "")
+        sys.stderr.write(f"error: {error}{remedy}\n")
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:
         # The reader, such as head, has ended.

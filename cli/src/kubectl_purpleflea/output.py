@@ -33,20 +33,29 @@ def printable(text: str) -> str:
 def document(value: object, form: str) -> None:
     """Print a value as JSON or YAML."""
     if form == "yaml":
-        import yaml
-
-        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+        sys.stdout.write(yaml_text(value, sort_keys=False))
     else:
-        sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
+        content = json.dumps(value, indent=2, ensure_ascii=False)
+        sys.stdout.write(f"{_escaped(content)}\n")
     sys.stdout.flush()
 
 
-def yaml_text(value: object) -> str:
-    """Return a value as YAML with sorted keys."""
+def _escaped(content: str) -> str:
+    """Return JSON whose control characters are escaped, because json escapes only those of ASCII."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in content
+    )
+
+
+def yaml_text(value: object, *, sort_keys: bool = True) -> str:
+    """Return a value as YAML. Characters that a terminal could obey are escaped, with all that are not ASCII."""
     import yaml
 
-    found: str = yaml.safe_dump(value, allow_unicode=True, width=1000)
-    return found
+    found: str = yaml.safe_dump(value, sort_keys=sort_keys, allow_unicode=True, width=1000)
+    if printable(found) == found:
+        return found
+    escaped: str = yaml.safe_dump(value, sort_keys=sort_keys, width=1000)
+    return escaped
 
 
 def has_color(stream: Any = None) -> bool:

@@ -5,28 +5,14 @@ It changes without a restart, and agents acknowledge it at GET /v1/control.
 """
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from purpleflea_contract.control_file import Mode, strongest
 from purpleflea_contract.settings import SpecModel
 
-
-class Mode(StrEnum):
-    """Trading mode: Active trades, Halted runs and sends no order, Stopped also drains. Both cancel resting orders."""
-
-    ACTIVE = "Active"
-    HALTED = "Halted"
-    STOPPED = "Stopped"
-
-
-def strongest(*modes: Mode | None) -> Mode | None:
-    """Return the mode that allows least, Stopped before Halted before Active; None if there is none."""
-    return max((mode for mode in modes if mode is not None), key=_STRENGTH.index, default=None)
-
-
-_STRENGTH = (Mode.ACTIVE, Mode.HALTED, Mode.STOPPED)
+__all__ = ["ACKNOWLEDGEMENT", "Acknowledgement", "Control", "Mode", "strongest"]
 
 
 class Control(SpecModel):

@@ -2,7 +2,6 @@ import pytest
 
 from kubectl_purpleflea.decisions import control_files
 from kubectl_purpleflea.decisions.control_files import (
-    MODE_ANNOTATION,
     Answer,
     Control,
     answer,
@@ -14,6 +13,7 @@ from kubectl_purpleflea.decisions.control_files import (
     stronger,
     write,
 )
+from purpleflea_contract import control_file
 from purpleflea_contract.control import Control as ContractControl
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions import trading_mode
@@ -22,11 +22,11 @@ from purpleflea_operator.manifests import config_map as operator_config_map
 from support.builders import a_pod, an_agent
 
 HALTED, STOPPED, FLATTEN = (
-    Control(mode="Halted"),
-    Control(mode="Stopped"),
-    Control(mode="Stopped", flatten=True),
+    Control(mode=Mode("Halted")),
+    Control(mode=Mode("Stopped")),
+    Control(mode=Mode("Stopped"), flatten=True),
 )
-CONTROLS = (Control(mode="Active"), HALTED, STOPPED, FLATTEN)
+CONTROLS = (Control(mode=Mode("Active")), HALTED, STOPPED, FLATTEN)
 
 
 def theirs(control):
@@ -46,7 +46,7 @@ def a_config_map(control, *, uid="agent-uid", annotations=None):
 def test_the_control_file_is_the_one_that_the_operator_writes(control):
     assert control.text() == operator_config_map.control_text(theirs(control))
     assert control_of(a_config_map(control)) == control
-    assert MODE_ANNOTATION == CONTROL_ANNOTATION
+    assert control_file.ANNOTATION == CONTROL_ANNOTATION
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -57,7 +57,7 @@ def test_the_control_file_is_the_one_that_the_operator_writes(control):
 def test_the_annotation_is_the_one_that_the_operator_sets(control, last):
     pod = a_pod("momentum-0", namespace="trading")
     if last is not None:
-        pod["metadata"].setdefault("annotations", {})[MODE_ANNOTATION] = last
+        pod["metadata"].setdefault("annotations", {})[control_file.ANNOTATION] = last
     assert next_nudge(pod, control) == trading_mode.next_nudge(last, theirs(control))
 
 

@@ -37,7 +37,18 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
         ('error: context "x" does not exist', Failure.CONFIGURATION),
         ("error: stat /no/file: no such file or directory", Failure.CONFIGURATION),
         ("Unable to connect to the server: dial tcp: i/o timeout", Failure.NO_ANSWER),
-        ("The connection to the server localhost:8080 was refused - did you", Failure.NO_ANSWER),
+        ("The connection to the server localhost:8080 was refused - did you", Failure.UNREACHABLE),
+        ('error: unable to recognize "STDIN": Get "https://a/api": EOF', Failure.UNREACHABLE),
+        (
+            'Post "https://a/b": dial tcp 10.0.0.1:443: connect: connection refused',
+            Failure.UNREACHABLE,
+        ),
+        ("dial tcp: lookup a.example on 10.0.0.1:53: no such host", Failure.UNREACHABLE),
+        ('Post "https://a/b": read: connection reset by peer', Failure.NO_ANSWER),
+        (
+            "Error in configuration: context was not found for specified context: x",
+            Failure.CONFIGURATION,
+        ),
         ("Error from server (Timeout): the request timed out", Failure.NO_ANSWER),
         ("Error from server (InternalError): an error on the server", Failure.NO_ANSWER),
         ("Error from server (ServiceUnavailable): try later", Failure.NO_ANSWER),
@@ -56,6 +67,10 @@ def test_a_write_counts_as_refused_only_if_the_api_server_refused_it(message, ki
 def test_the_error_is_shown_without_warnings():
     text = "Warning: old\nE0101 12:00:00.1 memcache.go:265] x\nError from server (NotFound): a\n"
     assert last_line(text) == "Error from server (NotFound): a"
+    text = 'Warning: old\nThe PurpleFleaAgent "a" is invalid: \n* spec.a: x\n* spec.b: y\n'
+    assert last_line(text) == 'The PurpleFleaAgent "a" is invalid: * spec.a: x * spec.b: y'
+    text = "error: bad; if you choose to ignore these errors, turn validation off with --validate=false"
+    assert last_line(text) == "error: bad"
     assert last_line("") == "kubectl reported no error"
 
 

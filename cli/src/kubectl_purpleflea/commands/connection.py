@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.kubectl.client import Kubectl
 
 _VALUES = (
@@ -56,9 +57,9 @@ def with_kubectl(command: Callable[..., Any]) -> Callable[..., Any]:
     wrapped = click.option(
         "--insecure-skip-tls-verify", "kubectl_insecure", is_flag=True, hidden=True
     )(wrapped)
-    return click.option("-n", "--namespace", "kubectl_namespace", help="Namespace of the agents.")(
-        wrapped
-    )
+    return click.option(
+        "-n", "--namespace", "kubectl_namespace", type=OBJECT_NAME, help="Namespace of the agents."
+    )(wrapped)
 
 
 def _parameter(name: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import output_option, with_kubectl
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.decisions.findings import exit_code
 from kubectl_purpleflea.views.findings import finding_lines
 from kubectl_purpleflea.workflows.examining import examine
@@ -15,7 +16,9 @@ from kubectl_purpleflea.workflows.examining import examine
 
 @click.command()
 @click.option("-A", "--all-namespaces", is_flag=True, help="Agents of all namespaces.")
-@click.option("--operator-namespace", default="", help="Namespace of the operator.")
+@click.option(
+    "--operator-namespace", type=OBJECT_NAME, default="", help="Namespace of the operator."
+)
 @output_option("json", "yaml")
 @with_kubectl
 def doctor(**arguments: Any) -> None:

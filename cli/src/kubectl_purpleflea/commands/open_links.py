@@ -7,6 +7,7 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.decisions.links import links
 from kubectl_purpleflea.decisions.objects import at, text
 from kubectl_purpleflea.kubectl.client import Kubectl
@@ -14,9 +15,9 @@ from kubectl_purpleflea.kubectl.cluster import AGENTS, OBSERVABILITIES, readable
 
 
 @click.command("open")
-@click.argument("name", metavar="AGENT")
+@click.argument("name", type=OBJECT_NAME, metavar="AGENT")
 @click.option("--site", default="", help="Site of Datadog; default from a PurpleFleaObservability.")
-@click.option("--identity", default="", help="One identity, such as momentum-0.")
+@click.option("--identity", type=OBJECT_NAME, default="", help="One identity, such as momentum-0.")
 @click.option("--browser", default="", metavar="LINK", help="Also open this link, such as logs.")
 @output_option("json", "yaml")
 @with_kubectl

@@ -9,6 +9,7 @@ import click
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import output_option, with_kubectl
 from kubectl_purpleflea.commands.manifests import documents, file_option
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.objects import id_of, name_of, namespace_of
 from kubectl_purpleflea.kubectl.client import Kubectl
@@ -30,7 +31,9 @@ _KIND = "PurpleFleaAgent"
 @click.command()
 @file_option
 @click.option("--no-diff", is_flag=True, help="Print the manifests, and do not read them.")
-@click.option("--operator-namespace", default="", help="Namespace of the operator.")
+@click.option(
+    "--operator-namespace", type=OBJECT_NAME, default="", help="Namespace of the operator."
+)
 @output_option("json", "yaml")
 @with_kubectl
 def render(**arguments: Any) -> None:

@@ -8,13 +8,14 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN, output_option, with_kubectl
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.views import halts as views
 from kubectl_purpleflea.workflows import resuming
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[HALT]...")
+@click.argument("names", nargs=-1, type=OBJECT_NAME, metavar="[HALT]...")
 @click.option("-l", "--selector", default="", help="Label selector of PurpleFleaHalts.")
 @click.option("--all", "everything", is_flag=True, help="Delete all halts of the namespace.")
 @click.option("--force", is_flag=True, help="Resume although agents are not drained.")

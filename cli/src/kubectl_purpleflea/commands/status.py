@@ -10,6 +10,7 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.decisions.failures import KubectlError
 from kubectl_purpleflea.decisions.fleet import AgentState
 from kubectl_purpleflea.kubectl.client import Kubectl
@@ -19,7 +20,7 @@ from kubectl_purpleflea.workflows.observing import observed_fleet
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[AGENT]...")
+@click.argument("names", nargs=-1, type=OBJECT_NAME, metavar="[AGENT]...")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Agents of all namespaces.")
 @click.option("--contexts", default="", metavar="A,B", help="Several contexts of the kubeconfig.")
 @click.option("-w", "--watch", is_flag=True, help="Repeat until Ctrl-C.")

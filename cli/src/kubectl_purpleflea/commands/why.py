@@ -9,6 +9,7 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
+from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS
 from kubectl_purpleflea.views.story import story_lines
@@ -19,7 +20,7 @@ UNHEALTHY = 10
 
 
 @click.command()
-@click.argument("name", metavar="AGENT")
+@click.argument("name", type=OBJECT_NAME, metavar="AGENT")
 @output_option("json", "yaml")
 @with_kubectl
 def why(**arguments: Any) -> None:

@@ -22,19 +22,17 @@ from kubectl_purpleflea.decisions.objects import (
     namespace_of,
     text,
 )
-from purpleflea_contract import environment, kubernetes
+from purpleflea_contract import control_file, environment, kubernetes
+from purpleflea_contract.control_file import STRENGTH, Mode
 
-MODE_ANNOTATION = f"{kubernetes.GROUP}/mode"
-"""Annotation of a pod that makes its kubelet refresh the mounted control file."""
-MODES: Mapping[Level, str] = {Level.HALT: "Halted", Level.STOP: "Stopped"}
-_STRENGTH = ("Active", "Halted", "Stopped")
+MODES: Mapping[Level, Mode] = {Level.HALT: Mode.HALTED, Level.STOP: Mode.STOPPED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """Content of control.json."""
 
-    mode: str
+    mode: Mode
     flatten: bool = False
 
     def text(self) -> str:
@@ -46,11 +44,11 @@ class Control:
 
     def nudge(self) -> str:
         """Return the annotation value that brings the file to a pod."""
-        return f"{self.mode}-flatten" if self.flatten else self.mode
+        return control_file.nudge(self.mode, flatten=self.flatten)
 
     def strength(self) -> tuple[int, bool]:
         """Return a sort key: larger is stronger."""
-        return _STRENGTH.index(self.mode), self.flatten
+        return STRENGTH.index(self.mode), self.flatten
 
 
 def control_of(config_map: Manifest) -> Control | None:
@@ -60,8 +58,12 @@ def control_of(config_map: Manifest) -> Control | None:
         found = mapping(json.loads(content))
     except ValueError:
         return None
-    mode = found.get("mode")
-    return Control(mode=mode, flatten=found.get("flatten") is True) if mode in _STRENGTH else None
+    mode = _mode(found.get("mode"))
+    return None if mode is None else Control(mode=mode, flatten=found.get("flatten") is True)
+
+
+def _mode(value: object) -> Mode | None:
+    return next((mode for mode in Mode if mode == value), None)
 
 
 def stronger(live: Control | None, wanted: Control) -> Control:
@@ -209,18 +211,15 @@ def number_of_restarts(container_status: Mapping[str, Any]) -> int:
 
 def next_nudge(pod: Manifest, control: Control) -> str:
     """Return the annotation value that makes the kubelet read the control file again."""
-    last = text(annotations_of(pod).get(MODE_ANNOTATION))
-    value, _, attempt = last.partition(".")
-    if value != control.nudge():
-        return control.nudge()
-    return f"{value}.{int(attempt) + 1 if re.fullmatch('[0-9]{1,6}', attempt, re.ASCII) else 1}"
+    last = text(annotations_of(pod).get(control_file.ANNOTATION))
+    return control_file.next_nudge(last, control.mode, flatten=control.flatten)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer of an agent to GET /v1/control; `error` if there is none."""
 
-    mode: str = ""
+    mode: Mode = Mode.ACTIVE
     is_drained: bool = False
     flattened: bool | None = None
     since: str = ""
@@ -231,8 +230,8 @@ class Answer:
 def answer(body: object) -> Answer:
     """Return the answer of an agent. Fields of another type count as absent."""
     found = mapping(body)
-    mode, drained = found.get("mode"), found.get("at_rest")
-    if mode not in _STRENGTH or not isinstance(drained, bool):
+    mode, drained = _mode(found.get("mode")), found.get("at_rest")
+    if mode is None or not isinstance(drained, bool):
         return Answer(error="the answer is not an acknowledgement")
     flattened = found.get("flattened")
     return Answer(
@@ -248,7 +247,7 @@ def open_work(found: Answer, control: Control, *, drained: bool) -> str:
     """Return why an answer does not prove a mode; empty if it does. `drained`: nothing may be open either."""
     if found.error:
         return f"no acknowledgement: {found.error}"
-    if _STRENGTH.index(found.mode) < _STRENGTH.index(control.mode):
+    if STRENGTH.index(found.mode) < STRENGTH.index(control.mode):
         return f"the agent still has the mode {found.mode}"
     if control.flatten and found.flattened is None and drained:
         return "the agent has not reported that its positions are closed"

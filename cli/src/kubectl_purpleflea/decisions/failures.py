@@ -19,6 +19,8 @@ class Failure(StrEnum):
     NOT_INSTALLED = "NotInstalled"
     CONFIGURATION = "Configuration"
     """kubectl sent no request, because the kubeconfig or the flags are wrong."""
+    UNREACHABLE = "Unreachable"
+    """kubectl sent no request, because no API server accepts a connection, or does not report its kinds."""
     NO_ANSWER = "NoAnswer"
     """The request may have been performed."""
 
@@ -36,6 +38,12 @@ class KubectlError(Exception):
         return self.kind is Failure.NO_ANSWER
 
 
+REMEDIES = {
+    Failure.NOT_INSTALLED: "; install the chart of the operator, which has the CRDs",
+    Failure.FORBIDDEN: "; see the rights that are missing: kubectl purpleflea doctor",
+    Failure.CONFIGURATION: "; see the contexts: kubectl config get-contexts",
+}
+"""Texts after an error that ends a command."""
 _PATTERNS = (
     (Failure.NOT_INSTALLED, r"the server doesn't have a resource type|no matches for kind"),
     (Failure.NOT_INSTALLED, r"could not find the requested resource"),
@@ -52,7 +60,12 @@ _PATTERNS = (
         Failure.CONFIGURATION,
         r"^error: (context|cluster|stat|error loading config|no context|unknown flag)",
     ),
+    (Failure.CONFIGURATION, r"^Error in configuration:|^error: (flag|invalid|unknown)"),
     (Failure.CONFIGURATION, r"^[Ee]rror: unknown flag|couldn't get current|invalid configuration"),
+    # kubectl maps a manifest to a kind before it sends it.
+    (Failure.UNREACHABLE, r"^error: unable to recognize|failed to download openapi"),
+    (Failure.UNREACHABLE, r"^The connection to the server .* was refused|: connection refused$"),
+    (Failure.UNREACHABLE, r"dial tcp: lookup .*: no such host|: network is unreachable$"),
 )
 
 
@@ -72,4 +85,9 @@ def last_line(message: str) -> str:
     """Return the error itself, without warnings before it."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     errors = [line for line in lines if not re.match(r"Warning:|[IWE]\d{4} ", line)]
-    return (errors or lines or ["kubectl reported no error"])[-1]
+    for number, line in enumerate(errors):
+        if re.match(r"The .* is invalid:", line):
+            # The fields follow, one a line.
+            return " ".join(errors[number:])
+    found = (errors or lines or ["kubectl reported no error"])[-1]
+    return found.partition("; if you choose to ignore these errors")[0]

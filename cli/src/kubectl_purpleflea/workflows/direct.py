@@ -27,7 +27,7 @@ from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.agents import AgentError, Agents
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, readable
-from purpleflea_contract import routes
+from purpleflea_contract import control_file, routes
 
 CONCURRENT = 8
 """Processes of kubectl at the same time."""
@@ -233,7 +233,7 @@ class DirectHalt:
             return ""
         value = control_files.next_nudge(pod, control)
         there = self.kubectl.in_namespace(namespace_of(pod))
-        note = f"{control_files.MODE_ANNOTATION}={value}"
+        note = f"{control_file.ANNOTATION}={value}"
         try:
             there.run("annotate", "pod", name_of(pod), note, "--overwrite")
         except KubectlError as error:

@@ -53,6 +53,7 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
     # validation by kubectl downloads the OpenAPI document of the whole cluster first.
     arguments = ("create", "--filename=-", "--validate=false")
     error: KubectlError | None = None
+    is_ambiguous = False
     for _ in range(ATTEMPTS):
         try:
             return _placed(kubectl.json(*arguments, stdin=json.dumps(manifest)), manifest)
@@ -65,8 +66,12 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
                     f"a PurpleFleaHalt {request.name} with another spec exists; choose another --name"
                 )
             return _placed(existing, manifest)
-        if not error.is_ambiguous:
+        is_ambiguous = is_ambiguous or error.is_ambiguous
+        if not is_ambiguous:
             raise RefusedError(_refusal(error))
+        if not error.is_ambiguous:
+            # An earlier request without an answer may still be performed.
+            break
     raise UnknownError(f"{error}; run the command again with --name={request.name}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-from purpleflea_contract import kubernetes
+from purpleflea_contract import control_file, kubernetes
 from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
@@ -25,9 +25,7 @@ ChildId = tuple[str, str]
 """Kind and name of a child."""
 JOURNAL = volumes.STATE
 """Volume of the trade journal."""
-CONTROL_ANNOTATION = "purpleflea.com/mode"
-"""Annotation on a pod: the trading mode of its last nudge, with the number of attempts if the first one was not
-enough. A pod without the annotation has read the file after its start."""
+CONTROL_ANNOTATION = control_file.ANNOTATION
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")

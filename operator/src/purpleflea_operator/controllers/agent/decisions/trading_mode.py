@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from purpleflea_contract import kubernetes
+from purpleflea_contract import control_file, kubernetes
 from purpleflea_contract.control import Control, Mode, strongest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -181,20 +181,13 @@ def lost_pods(seen: Mapping[str, bool], observed: ObservedState) -> set[str]:
 
 
 def nudge(control: Control, attempts: int | None = None) -> str:
-    """Return the annotation value that sends a control file to a pod, such as Halted or Stopped-flatten.
-
-    `attempts` makes the value of a repeated nudge new.
-    """
-    value = f"{control.mode}-flatten" if control.flatten else str(control.mode)
-    return value if attempts is None else f"{value}.{attempts}"
+    """Return the annotation value that sends a control file to a pod; `attempts` is that of a repeated nudge."""
+    return control_file.nudge(control.mode, flatten=control.flatten, attempts=attempts)
 
 
 def next_nudge(last: str | None, control: Control) -> str:
     """Return the annotation value that sends a control file to a pod again; `last` is its current value."""
-    if not is_nudged(last, control):
-        return nudge(control)
-    number = (last or "").partition(".")[2]
-    return nudge(control, int(number) + 1 if re.fullmatch("[0-9]{1,6}", number, re.ASCII) else 1)
+    return control_file.next_nudge(last, control.mode, flatten=control.flatten)
 
 
 def nudged_mode(value: str | None) -> Mode | None:
@@ -205,7 +198,7 @@ def nudged_mode(value: str | None) -> Mode | None:
 
 def is_nudged(value: str | None, control: Control) -> bool:
     """Return whether the annotation of a pod has a control file, after any number of attempts."""
-    return (value or "").split(".")[0] == nudge(control)
+    return control_file.is_nudged(value, control.mode, flatten=control.flatten)
 
 
 def stop_deadline(observed: ObservedState) -> datetime | None:
