@@ -4,6 +4,8 @@ These tests run only if PURPLEFLEA_TF_PROVIDER names a provider binary. The form
 without it in tests/unit/operator/datadog/definitions/test_terraform.py.
 """
 
+import itertools
+
 import pytest
 
 from purpleflea_contract.metrics import METRICS
@@ -70,6 +72,60 @@ def test_a_plan_after_an_apply_is_empty(api, folder, variables):
     assert not organisation.dashboards
     assert not organisation.metric_tags
     assert list(organisation.logs.indexes) == ["main"]
+
+
+OPTIONS = {
+    "env": {"env": "staging/eu-1"},
+    "service": {"service": "other.agent"},
+    "team": {"team": "desk_2"},
+    "currency": {"currency": "usdt"},
+    "runbooks_url": {"runbooks_url": "https://wiki.example.com/a%20b/$x"},
+    "renotify_minutes": {"renotify_minutes": 1440},
+    "drawdown": {"drawdown": {"critical": 99.5, "critical_recovery": 12.345678}},
+    "balance": {"balance": {"critical": 0.000001, "critical_recovery": 0.000002}},
+    "error_rate": {"error_rate": {"critical": 99.999999}},
+    "order_latency": {"order_latency": {"window": "1h"}},
+    "escrow_failures": {"escrow_failures": {"critical": 1_000_000_000}},
+    "heartbeat": {"heartbeat": {"window": "24h"}},
+    "halted": {"halted": {"critical": 168.5}},
+    "operator_silent": {"operator_silent": {"window": "24h"}},
+    "objective": {"objective": {"target": 99.999, "warning": 99.9999}},
+    "slow_burn": {"slow_burn": {"rate": 1.000001}},
+    "notifications": {
+        "notifications": {
+            "paging": ["@slack-a-b", "@pagerduty-x", "@oncall-y", "@a@example.com"],
+            "trading": [],
+            "infrastructure": ["@webhook-h"],
+            "halt": ['@workflow-halt-agent(agent_id="{{agent_id.name}}")'],
+        }
+    },
+}
+FEATURES = ("anomalies", "log_index", "metrics", "scanner")
+
+
+def test_a_plan_is_empty_after_each_combination_of_features(api, folder):
+    for metric in METRICS:
+        api.report(metric.name, TYPES[metric.type.value], [f"service:{SERVICE}"])
+    for chosen in itertools.product((True, False), repeat=len(FEATURES)):
+        features = dict(zip(FEATURES, chosen, strict=True))
+        folder.configure(features=features, log_index={"name": "agents", "others": ["main"]})
+        folder.apply()
+        has_changes, text = folder.plan()
+        assert not has_changes, (features, text)
+    folder.destroy()
+    assert not api.organisation.monitors
+
+
+def test_a_plan_is_empty_after_each_option(api, folder):
+    for name, variables in OPTIONS.items():
+        folder.configure(**variables)
+        folder.apply()
+        has_changes, text = folder.plan()
+        assert not has_changes, (name, text)
+    folder.configure(**{key: value for one in OPTIONS.values() for key, value in one.items()})
+    folder.apply()
+    has_changes, text = folder.plan()
+    assert not has_changes, text
 
 
 def test_metrics_that_never_reported_do_not_fail_a_first_apply(api, folder):

@@ -19,13 +19,15 @@ SecretKey = Annotated[str, Field(pattern="^[-._a-zA-Z0-9]+$", min_length=1, max_
 LowerTagValue = Annotated[
     str, Field(pattern="^[a-z]([a-z0-9_./-]*[a-z0-9])?$", min_length=1, max_length=63)
 ]
-HttpUrl = Annotated[str, Field(pattern="^https?://[^/?# @]+(/[^?# @]*)?$", max_length=253)]
+_URL = r"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]"
+"""Characters of a URL, without those of a query and of user information. Other characters must be percent-encoded."""
+HttpUrl = Annotated[str, Field(pattern=f"^https?://{_URL}+(/({_URL}|/)*)?$", max_length=253)]
 Uid = Annotated[str, Field(pattern="^[-a-zA-Z0-9]+$", min_length=1, max_length=63)]
 Target = Annotated[
     str,
     Field(
         pattern="^((slack|pagerduty|webhook|oncall|incident|workflow):[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?"
-        "|email:[^@ ]+@[^@ ]+)$",
+        "|email:[A-Za-z0-9.!#$%&'*+/=?^_|~-]+@[A-Za-z0-9.-]+)$",
         max_length=253,
     ),
 ]
