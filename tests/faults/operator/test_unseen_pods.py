@@ -17,3 +17,13 @@ def test_a_halt_is_complete_when_each_pod_has_acknowledged_it(scenario, halt):
     assert (found.is_halted, found.is_proven) == (True, True)
     assert found.reads <= MOST_READS
     assert found.writes_afterwards == 0
+
+
+def test_a_stronger_mode_does_not_wait_for_a_read_that_hangs():
+    assert unseen.stop_during_a_hanging_read() < 1.0
+
+
+@pytest.mark.parametrize(("status", "most"), [(0, 40), (403, 40 * 3)])
+def test_pods_that_do_not_exist_are_read_once_per_halt(status, most):
+    """A read that is not permitted is repeated twice a minute."""
+    assert unseen.reads_of_missing_pods(status=status, seconds=60) <= most

@@ -10,7 +10,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.apiserver.faults import Fault
 from support.apiserver.kinds import Kind, Obj
+from support.apiserver.requests import Where
 from support.apiserver.store import Change
 from support.builders import a_halt, an_agent
 from support.paper_agents import NUDGE
@@ -234,3 +236,50 @@ class _Traders:
 def _status(obj: Obj, kind: str) -> str:
     conditions = obj.get("status", {}).get("conditions", [])
     return next((item["status"] for item in conditions if item["type"] == kind), "")
+
+
+def stop_during_a_hanging_read() -> float:
+    """Stop an agent while the read of its pods hangs. Return the seconds until the mode is written."""
+    clock = clocks.Clock()
+
+    async def run() -> float:
+        async with a_world(clock, 1) as world:
+            world.deploy()
+            await asyncio.sleep(20)
+            await _created_unseen(world)
+            read: Where = {"verb": "list", "resource": "pods", "user_agent": "purpleflea-operator"}
+            fault = world.server.plan(Fault(effect="hang", where=read, times=None))
+            _set_mode("Halted")(world)
+            await world.wait_for(lambda: fault.hits, 10, "the read hangs")
+            _set_mode("Stopped")(world)
+            return await world.wait_for(lambda: _is_written(world, "Stopped"), 30, "stopped")
+
+    return clocks.run(clock, run)
+
+
+def reads_of_missing_pods(*, status: int, seconds: float) -> int:
+    """Halt an agent whose pods cannot be created. Return the reads of its pods, which fail with this status if any."""
+    clock = clocks.Clock()
+
+    async def run() -> int:
+        async with a_world(clock, 1) as world:
+            world.deploy()
+            await asyncio.sleep(20)
+            world.server.statefulsets.run_in(None)
+            world.server.put(an_agent(uid="uid-agent", replicas=40))
+            await asyncio.sleep(5)
+            if status:
+                where: Where = {"verb": "list", "resource": "pods", "namespace": NS}
+                world.server.plan(Fault(effect="fail", status=status, where=where, times=None))
+            world.server.clear()
+            _create_halt(world)
+            await asyncio.sleep(seconds)
+            assert not world.errors
+            return len(world.server.lists(resource="pods", namespace=NS))
+
+    return clocks.run(clock, run)
+
+
+def _is_written(world: World, mode: str) -> bool:
+    found = world.server.get("ConfigMap", NS, NAME)
+    return found is not None and json.loads(found["data"]["control.json"])["mode"] == mode
