@@ -10,7 +10,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.apiserver.faults import Fault
 from support.apiserver.kinds import Kind, Obj
+from support.apiserver.requests import Where
 from support.apiserver.store import Change
 from support.builders import a_halt, an_agent
 from support.paper_agents import NUDGE
@@ -29,6 +31,8 @@ class Report:
 
     untrue: list[str] = field(default_factory=list)
     """Moments at which the halt was reported as complete while a pod traded."""
+    halted_s: float = 0.0
+    """Seconds until no pod trades, at most SILENT_S."""
     reads: int = 0
     """Reads of single pods between the halt and its end."""
     is_proven: bool = False
@@ -124,6 +128,39 @@ async def _before_another_leader(world: World) -> None:
     await _replaced_unseen(world)
 
 
+async def _deleted_with_a_finalizer(world: World) -> None:
+    """A finalizer of another controller keeps the agent and its pods."""
+    await _created_unseen(world)
+    world.server.patch(KIND, NS, NAME, {"metadata": {"finalizers": ["example.com/audit"]}})
+    world.server.delete(KIND, NS, NAME)
+    await asyncio.sleep(2.0)
+
+
+async def _invalid(world: World) -> None:
+    await _created_unseen(world)
+    world.server.patch(KIND, NS, NAME, {"spec": {"strategy": "Not Valid"}}, manager="kubectl-edit")
+    await asyncio.sleep(2.0)
+
+
+async def _without_config_map(world: World) -> None:
+    await _created_unseen(world)
+    await _silence(world, "configmaps")
+    world.server.delete("ConfigMap", NS, NAME)
+    await asyncio.sleep(2.0)
+
+
+async def _recreated_stateful_set(world: World) -> None:
+    """A user deletes the StatefulSet and leaves its pods."""
+    await _created_unseen(world)
+    pods = world.server.objects("Pod", NS)
+    for pod in pods:
+        world.server.patch(
+            "Pod", NS, pod["metadata"]["name"], {"metadata": {"ownerReferences": None}}
+        )
+    world.server.delete("StatefulSet", NS, NAME)
+    await asyncio.sleep(5.0)
+
+
 SCENARIOS: dict[str, Act] = {
     "pods are created": _created_unseen,
     "pods are created, and the StatefulSet is silent, too": _created_unseen_with_its_stateful_set,
@@ -134,6 +171,10 @@ SCENARIOS: dict[str, Act] = {
     "more pods are created": _scaled_up_unseen,
     "fewer pods are requested": _scaled_down_unseen,
     "a pod loses its labels": _without_labels_unseen,
+    "pods are created, and the agent is being deleted": _deleted_with_a_finalizer,
+    "pods are created, and the spec is invalid": _invalid,
+    "pods are created, and the ConfigMap is deleted": _without_config_map,
+    "pods are created, and the StatefulSet is deleted without them": _recreated_stateful_set,
     "a pod is replaced after a change of leader": _before_another_leader,
 }
 
@@ -174,7 +215,10 @@ async def _run(clock: clocks.Clock, change: Act, halt: Callable[[World], None]) 
         assert traders.trading()
         world.server.clear()
         halt(world)
+        traders.ended_at = began = world.now_s
         await asyncio.sleep(SILENT_S)
+        is_trading = bool(traders.trading())
+        report.halted_s = SILENT_S if is_trading else traders.ended_at - began
         world.server.stop_stalling_new_watches()
         await asyncio.sleep(120)
         report.is_halted = not traders.trading()
@@ -194,6 +238,8 @@ class _Traders:
 
     def __init__(self, world: World, report: Report) -> None:
         self._world, self._report = world, report
+        self.ended_at = 0.0
+        """Time at which a pod last ceased to trade."""
         self._modes: dict[str, str] = {}
         """By UID of each pod that runs."""
         world.server.subscribe(self._on_change)
@@ -215,11 +261,21 @@ class _Traders:
             self._report.untrue.append(f"{self._world.now_s:.1f} {kind.kind} {metadata['name']}")
 
     def _on_pod(self, change: Change) -> None:
+        before = self.trading()
+        self._follow(change)
+        if len(self.trading()) < len(before):
+            self.ended_at = self._world.now_s
+
+    def _follow(self, change: Change) -> None:
         metadata = change.after["metadata"]
         if change.deleted:
             self._modes.pop(metadata["uid"], None)
             return
         if not change.after["status"].get("containerStatuses"):
+            return
+        if "deletionTimestamp" in metadata:
+            # An agent that receives SIGTERM sends no order.
+            self._modes[metadata["uid"]] = "Halted"
             return
         nudged = metadata.get("annotations", {}).get(NUDGE, "")
         mode = nudged.partition(".")[0].partition("-")[0]
@@ -234,3 +290,50 @@ class _Traders:
 def _status(obj: Obj, kind: str) -> str:
     conditions = obj.get("status", {}).get("conditions", [])
     return next((item["status"] for item in conditions if item["type"] == kind), "")
+
+
+def stop_during_a_hanging_read() -> float:
+    """Stop an agent while the read of its pods hangs. Return the seconds until the mode is written."""
+    clock = clocks.Clock()
+
+    async def run() -> float:
+        async with a_world(clock, 1) as world:
+            world.deploy()
+            await asyncio.sleep(20)
+            await _created_unseen(world)
+            read: Where = {"verb": "list", "resource": "pods", "user_agent": "purpleflea-operator"}
+            fault = world.server.plan(Fault(effect="hang", where=read, times=None))
+            _set_mode("Halted")(world)
+            await world.wait_for(lambda: fault.hits, 10, "the read hangs")
+            _set_mode("Stopped")(world)
+            return await world.wait_for(lambda: _is_written(world, "Stopped"), 30, "stopped")
+
+    return clocks.run(clock, run)
+
+
+def reads_of_missing_pods(*, status: int, seconds: float) -> int:
+    """Halt an agent whose pods cannot be created. Return the reads of its pods, which fail with this status if any."""
+    clock = clocks.Clock()
+
+    async def run() -> int:
+        async with a_world(clock, 1) as world:
+            world.deploy()
+            await asyncio.sleep(20)
+            world.server.statefulsets.run_in(None)
+            world.server.put(an_agent(uid="uid-agent", replicas=40))
+            await asyncio.sleep(5)
+            if status:
+                where: Where = {"verb": "list", "resource": "pods", "namespace": NS}
+                world.server.plan(Fault(effect="fail", status=status, where=where, times=None))
+            world.server.clear()
+            _create_halt(world)
+            await asyncio.sleep(seconds)
+            assert not world.errors
+            return len(world.server.lists(resource="pods", namespace=NS))
+
+    return clocks.run(clock, run)
+
+
+def _is_written(world: World, mode: str) -> bool:
+    found = world.server.get("ConfigMap", NS, NAME)
+    return found is not None and json.loads(found["data"]["control.json"])["mode"] == mode

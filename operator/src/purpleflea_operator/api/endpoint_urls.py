@@ -22,6 +22,8 @@ _HOSTS = (
 IN_CLUSTER = rf"http://({'|'.join(_HOSTS)})(:[0-9]{{1,5}})?(/.*)?"
 """Regular expression, for RE2 and Python, of plain HTTP URLs inside the cluster: a name without a dot, a name that ends
 in .svc or .svc.cluster.local, or a loopback address."""
+IN_CLUSTER_CEL = f"^{IN_CLUSTER}$".replace("\\", "\\\\")
+"""The same expression in a string of CEL, in which a backslash must be doubled."""
 REMEDY = (
     "http:// sends the API key unencrypted outside the cluster; use https://, or set api.allowInsecureEndpoints to "
     "true if the network is trusted"
@@ -35,11 +37,9 @@ def is_insecure(url: str) -> bool:
 
 def endpoints_rule() -> dict[str, JsonValue]:
     """Return the CEL rule of spec.api. Defaults of the endpoints are https."""
-    # In CEL, a backslash must be doubled inside a string.
-    pattern = f"^{IN_CLUSTER}$".replace("\\", "\\\\")
     secure = " && ".join(
         f"(!has(self.endpoints.{name}) || self.endpoints.{name}.startsWith('https://')"
-        f" || self.endpoints.{name}.matches('{pattern}'))"
+        f" || self.endpoints.{name}.matches('{IN_CLUSTER_CEL}'))"
         for name in Endpoints.model_fields
     )
     return rule(

@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from purpleflea_contract.links import RUNBOOKS_URL
 from purpleflea_contract.quantities import Duration
 from purpleflea_operator.api.documented import DocumentedModel
+from purpleflea_operator.api.endpoint_urls import IN_CLUSTER_CEL
 from purpleflea_operator.api.thresholds import Objective, Thresholds
 from purpleflea_operator.api.types import DnsName, rule
 
@@ -118,8 +119,8 @@ class ObservabilitySpec(DocumentedModel):
     observability.urls must allow it, because keys are sent to it. It must be https (see allowInsecureUrl), and it
     cannot be changed."""
     allow_insecure_url: bool = False
-    """Allow an http url, but only for loopback and for Services of this cluster (http://name.namespace.svc), because
-    keys are sent to it."""
+    """Allow an http url, but only for loopback (also http://[::1]) and for Services of this cluster
+    (http://name.namespace.svc), because keys are sent to it."""
     mode: Literal["Manage", "Plan"] = "Manage"
     """Manage keeps Datadog in sync. Plan writes nothing to Datadog and shows in the status which objects would
     change."""
@@ -159,8 +160,7 @@ class ObservabilitySpec(DocumentedModel):
         return [
             rule(
                 "!has(self.url) || self.url.startsWith('https://') || (self.allowInsecureUrl && "
-                "self.url.matches('^http://(localhost|127[.]0[.]0[.]1|[a-z0-9-]+([.][a-z0-9-]+)?[.]svc"
-                "([.]cluster[.]local)?)(:[0-9]+)?(/.*)?$'))",
+                f"self.url.matches('{IN_CLUSTER_CEL}'))",
                 "url must be https; with allowInsecureUrl it may also be http, for loopback or a Service",
             ),
             rule(

@@ -6,7 +6,7 @@ mode. The module decides no mode.
 
 from purpleflea_operator.controllers.agent.decisions import control, plan
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
-from purpleflea_operator.kube import errors
+from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ref_of
@@ -74,8 +74,12 @@ class ConfigMapWrites:
         try:
             return await self._cluster.apply(manifest)
         except errors.Conflict as error:
-            live = await self._cluster.get(ref_of(manifest))
-            is_same = live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"]
-            if live is None or not is_same or not self._cache.put(live):
+            live, uid = await self._cluster.get(ref_of(manifest)), manifest["metadata"]["uid"]
+            is_gone = live is None or live["metadata"]["uid"] != uid
+            if is_gone:
+                # Its watch can be behind, and a halt must not wait for it.
+                self._cache.mark_deleted(resources.CONFIG_MAP, uid)
+            is_newer = live is not None and self._cache.put(live)
+            if not (is_gone or is_newer):
                 raise
             raise OutdatedError(error) from error

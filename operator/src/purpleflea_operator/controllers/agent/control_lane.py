@@ -21,9 +21,14 @@ from purpleflea_operator.controllers.agent.config_map_writes import (
     ConfigMapWrites,
     OutdatedError,
 )
+from purpleflea_operator.controllers.agent.control_requests import (
+    ControlRequests,
+    SupersededError,
+)
 from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
 from purpleflea_operator.controllers.agent.decisions.control import ControlActions
 from purpleflea_operator.controllers.agent.decisions.effective_mode import live_config_map
+from purpleflea_operator.controllers.agent.decisions.gather import may_have_pods
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
@@ -79,14 +84,6 @@ class _Failure:
     control: Control | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Write:
-    """Writes of one agent in flight, and the control file that they bring to the pods."""
-
-    task: asyncio.Task[bool]
-    control: Control | None
-
-
 class ControlLane:
     """Writes of the trading mode for the agents of one cluster; `cluster` has its own connections."""
 
@@ -109,7 +106,7 @@ class ControlLane:
         self._unsettled: dict[NamespacedName, Manifest] = {}
         """Writes that loosen the mode, and that the API server may still process."""
         self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
-        self._in_flight: dict[NamespacedName, _Write] = {}
+        self._requests = ControlRequests()
         self.confirmation = AgentConfirmation(cluster, cache)
         self._unreported: set[NamespacedName] = set()
         """Agents whose halts have changed since the lane last processed them."""
@@ -127,7 +124,7 @@ class ControlLane:
             is_due = control.lacks_refresh(manifest, config_maps)
         else:
             resource = self._cache.agent(key)
-            has_pods = not config_maps and bool(self._cache.owned(resources.POD, key))
+            has_pods = not config_maps and may_have_pods(self._cache, key)
             is_due = resource is not None and (
                 self._is_superseded(key)
                 or control.mode_differs(resource, config_maps, self._deps.halts, has_pods=has_pods)
@@ -143,8 +140,8 @@ class ControlLane:
 
     def _is_superseded(self, key: NamespacedName) -> bool:
         """Return whether a write that is not complete brings another mode than the requested one."""
-        write, unsettled = self._in_flight.get(key), self._unsettled.get(key)
-        sent = [] if write is None else [write.control]
+        unsettled = self._unsettled.get(key)
+        sent = [self._requests.control_of(key)] if key in self._requests else []
         sent += [] if unsettled is None else [control_of(unsettled)]
         return bool(sent) and any(item != self._requested(key) for item in sent)
 
@@ -157,10 +154,10 @@ class ControlLane:
         later, it rejects one that resumes, because its resource version is outdated. A halt is undone by the event.
         A Retry-After of another mode does not apply to the newer one.
         """
-        write, failure = self._in_flight.get(key), self._failures.get(key)
-        requested = self._requested(key) if write or failure else None
-        if write is not None and requested not in (None, write.control):
-            write.task.cancel()
+        is_open, failure = key in self._requests, self._failures.get(key)
+        requested = self._requested(key) if is_open or failure else None
+        if is_open and requested not in (None, self._requests.control_of(key)):
+            self._requests.cancel(key)
         if failure is not None and requested not in (None, failure.control):
             del self._failures[key]
             self._queue.release(key)
@@ -235,7 +232,10 @@ class ControlLane:
             return None
         before = set(memory.unseen), dict(memory.unrestored)
         try:
-            return await self._hidden.search(key, memory)
+            work = self._hidden.search(key, memory)
+            return await self._requests.perform(key, self._requested(key), work)
+        except SupersededError:
+            return 0.0
         finally:
             if before != (set(memory.unseen), memory.unrestored):
                 self._queue.add(key)
@@ -256,24 +256,16 @@ class ControlLane:
                 if confirmed.error is not None and self._actions(key):
                     raise confirmed.error
                 return False
-            work = self._perform(key, confirmed.decide, actions)
-            task = asyncio.create_task(work, name=f"control {key.name}")
-            self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:
-                is_complete = await task
-            except asyncio.CancelledError:
-                if not task.cancelled() or _is_canceled():
-                    task.cancel()
-                    raise
-                logger.info("superseded", extra={"namespace": key.namespace, "agent": key.name})
+                work = self._perform(key, confirmed.decide, actions)
+                is_complete = await self._requests.perform(key, self._requested(key), work)
+            except SupersededError:
                 continue
             except OutdatedError as error:
                 conflicts += 1
                 if conflicts == MAX_CONFLICTS:
                     raise error.cause from error
                 continue
-            finally:
-                del self._in_flight[key]
             is_incomplete = not is_complete or bool(self._actions(key))
             if confirmed.error is not None and is_incomplete:
                 raise confirmed.error
@@ -345,14 +337,14 @@ class ControlLane:
             self._unsettled.pop(key, None)
             return ()
         observed = self._observe(resource, self._memory(key, resource))
-        # While an agent is being deleted, a mode matters only to the pods that still run.
-        if _is_deleting(resource) and not observed.pods:
+        # While an agent is being deleted, a mode matters only to the pods that may still run.
+        if _is_deleting(resource) and not (observed.pods or trading_mode.live_replicas(observed)):
             return ()
         return decide(observed, self._unsettled.get(key))
 
     def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
         """Return the memory about an agent; None if a pass removes it, because the agent is deleted and has no pods."""
-        if _is_deleting(resource) and not self._cache.owned(resources.POD, key):
+        if _is_deleting(resource) and not may_have_pods(self._cache, key):
             return None
         return self.memories.of(key, resource["metadata"]["uid"])
 
@@ -388,12 +380,6 @@ class ControlLane:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(failure)
-
-
-def _is_canceled() -> bool:
-    """Return whether the current task itself is canceled, and not only the task that it waits for."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
 
 
 def _is_deleting(resource: Manifest) -> bool:

@@ -45,6 +45,7 @@ from purpleflea_operator.controllers.agent.decisions.gather import (
     AgentReports,
     Surroundings,
     gather,
+    may_have_pods,
 )
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -215,7 +216,7 @@ class Reconciler:
 
     async def _reconcile_deleting(self, key: NamespacedName, resource: dict[str, Any]) -> Result:
         """Report the mode of an agent that is being deleted while a finalizer keeps it and its pods."""
-        if not self._cache.owned(resources.POD, key):
+        if not may_have_pods(self._cache, key):
             self._deps.memories.forget(key)
             return Result()
         self._deps.restarts.forget(key)

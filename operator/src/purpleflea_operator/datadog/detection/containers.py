@@ -5,6 +5,7 @@ such a value is HIDDEN, and a switch with such a value is UNKNOWN.
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
@@ -91,14 +92,17 @@ def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
     return next((item for item in ports if item.get("name") == name), None)
 
 
-ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
-"""Values of hostIP with which a hostPort is open on all addresses of a node."""
-
-
 def _host_port(item: Manifest) -> int | None:
     """Return the port of the node; None if it is open only on one address, such as loopback."""
-    is_open = text(item.get("hostIP")) in ANY_ADDRESS
-    return parsing.port(item.get("hostPort")) if is_open else None
+    return parsing.port(item.get("hostPort")) if _is_every_address(item.get("hostIP")) else None
+
+
+def _is_every_address(value: object) -> bool:
+    """Return whether a hostPort with this hostIP is open on all addresses of a node. IPv6 has several notations."""
+    try:
+        return not text(value) or ip_address(text(value)).is_unspecified
+    except ValueError:
+        return False
 
 
 def named_port(daemon_set: Manifest, name: str) -> int | None:

@@ -109,6 +109,10 @@ def test_a_site_has_an_api_url_and_a_page_url(fields, api, page):
     [
         "http://localhost:8080",
         "http://127.0.0.1:1234",
+        "http://127.0.0.53",
+        "http://[::1]:8080",
+        "http://[::1]",
+        "http://datadog-api:8080",
         "http://datadog-api.datadog.svc:8080",
         "http://datadog-api.datadog.svc.cluster.local",
     ],
@@ -120,7 +124,19 @@ def test_plain_http_is_allowed_only_with_the_field_and_inside_the_cluster(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.com", "http://localhost.example.com", "http://a.svc.example.com"]
+    "url",
+    [
+        "http://example.com",
+        "http://localhost.example.com",
+        "http://a.svc.example.com",
+        "http://127.0.0.1.example.com",
+        "http://10.0.0.7:8080",
+        "http://2130706433",
+        "http://[::2]",
+        "http://[fd00::7]:8080",
+        "http://[::ffff:203.0.113.7]:8080",
+        "http://[::1].example.com",
+    ],
 )
 def test_plain_http_outside_the_cluster_is_never_allowed(url):
     with pytest.raises(ValueError, match="must be https"):

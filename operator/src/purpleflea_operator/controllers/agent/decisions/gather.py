@@ -250,6 +250,11 @@ def is_watched(manifest: Manifest, agent: str) -> bool:
     return all(labels.get(key) == expected[key] for key in _WATCHED_LABELS)
 
 
+def may_have_pods(cache: ObjectCache, key: NamespacedName) -> bool:
+    """Return whether the cache has pods of an agent, or the StatefulSet that creates them."""
+    return any(cache.owned(kind, key) for kind in (resources.POD, resources.STATEFUL_SET))
+
+
 def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
     """Return a condition of the status; empty if the status has none of that type."""
     conditions = resource.get("status", {}).get("conditions", [])

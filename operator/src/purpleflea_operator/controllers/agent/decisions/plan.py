@@ -30,6 +30,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     had_different_mode,
     is_halted,
     is_nudged,
+    live_replicas,
     next_nudge,
     nudge,
 )
@@ -269,13 +270,14 @@ def invalid_actions(observed: ObservedState) -> tuple[Action, ...]:
 
 
 def missing_config_map(observed: ObservedState) -> tuple[Create, ...]:
-    """Return the creation of the ConfigMap if it does not exist, although agents run that must not trade.
+    """Return the creation of the ConfigMap if it does not exist, although agents may run that must not trade.
 
-    Pods keep the file of a ConfigMap that is deleted. An invalid spec cannot be rendered.
+    A watch that is behind has not reported the pods of the StatefulSet. Pods keep the file of a ConfigMap that is
+    deleted. An invalid spec cannot be rendered.
     """
     control = desired_control(observed)
     has_one = any(kind == "ConfigMap" for kind, _ in observed.children)
-    has_pods = any(not pod.deleting for pod in observed.pods)
+    has_pods = any(not pod.deleting for pod in observed.pods) or live_replicas(observed) > 0
     if control is None or control.mode is Mode.ACTIVE or has_one or not has_pods:
         return ()
     agent = observed.agent

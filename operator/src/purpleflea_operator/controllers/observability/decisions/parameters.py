@@ -4,18 +4,14 @@ Fields of the spec and of the parameters with the same name have the same value,
 here. The objects themselves are defined in `datadog.definitions`.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
 from purpleflea_contract.tags import stored_value
+from purpleflea_operator.api.endpoint_urls import is_insecure
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.datadog.definitions.parameters import Parameters, features, notifications
-
-INTERNAL_URL = re.compile(
-    r"^http://(localhost|127\.0\.0\.1|[a-z0-9-]+(\.[a-z0-9-]+)?\.svc(\.cluster\.local)?)(:\d+)?(/.*)?$"
-)
 
 
 def parameters(spec: ObservabilitySpec) -> Parameters:
@@ -51,9 +47,8 @@ def api_url(spec: ObservabilitySpec, allowed: Collection[str]) -> str:
     if spec.url is None:
         return address(spec)
     # The API server rejects such a resource, but the CRD may be older than the operator.
-    if not spec.url.startswith("https://") and not (
-        spec.allow_insecure_url and INTERNAL_URL.match(spec.url)
-    ):
+    is_internal = spec.allow_insecure_url and not is_insecure(spec.url)
+    if not spec.url.startswith("https://") and not is_internal:
         raise ValueError(
             "spec.url must be https; http is allowed only with allowInsecureUrl,"
             " for loopback or a Service of the cluster"
