@@ -184,6 +184,22 @@ async def test_an_order_beyond_the_limit_may_still_shrink_or_reverse(
     assert built(exchange) == -STEP
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Risk(max_position_usd="2000", max_order_usd="5000"), "max_position"),
+        (Risk(max_exposure_usd="2000", max_order_usd="5000"), "max_exposure"),
+    ],
+)
+async def test_a_resting_order_counts_at_its_own_price_when_its_market_grows(
+    parts: Parts, exchange: ExchangeDouble, reason: str
+) -> None:
+    await place(parts, "k1", side="sell", limit=2 * PRICE)  # worth 1298, and 649 at the price
+    with pytest.raises(OrderRefused, match=reason):
+        await place(parts, "k2", side="sell")
+    assert "k2" not in exchange.orders
+
+
 @pytest.mark.parametrize("limits", [Risk(max_exposure_usd="1298")])
 @pytest.mark.parametrize("eth_side", ["buy", "sell"])
 async def test_the_limit_over_all_markets_adds_long_and_short(

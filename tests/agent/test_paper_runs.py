@@ -31,6 +31,21 @@ def zigzag(closes):
 
 def broken(closes):
     raise ValueError("no signal today")
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError
+
+def unprintable(closes):
+    raise Unprintable
+
+def surrogate(closes):
+    raise ValueError("\\udcff")
+
+def removes(closes):
+    import shutil
+    shutil.rmtree("out", ignore_errors=True)
+    return 0
 """
 
 
@@ -110,6 +125,40 @@ def test_a_strategy_that_always_raises_is_an_exit_code_and_names_its_error(folde
     assert "Intervals not completed: 45 of 45" in done.stdout
     assert "ValueError: no signal today" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("unprintable", 1, "Unprintable: "),
+        ("surrogate", 1, r"ValueError: \udcff"),
+        ("removes", 2, "out/report.html cannot be used (No such file or directory): check --fold"),
+    ],
+)
+def test_whatever_a_strategy_does_the_run_ends_with_a_message(
+    folder: Path, name: str, code: int, message: str
+) -> None:
+    done = run(folder, "--replay", "candles.csv", "--strategy", f"mine:{name}", "--folder", "out")
+    assert message in (done.stdout if code == 1 else done.stderr)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_an_output_that_cannot_be_written_is_one_line(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("--replay", "candles.csv", "--strategy", "mine:zigzag"),
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "purpleflea-agent: the output cannot be written (No space left on device): send it elsewhere\n"
+    )
 
 
 def test_paper_profit_is_never_sent_to_datadog(folder: Path, sink: DogStatsdSink) -> None:

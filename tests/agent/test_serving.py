@@ -1,5 +1,6 @@
 """`serve`: the process around an agent of your own. Each agent is a real process with the mounts of an operator."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from fastapi import FastAPI
 from purpleflea_agent import SendBlocked, metrics, serve
 """
 WORKS = "async def main(agent):\n    while not agent.is_stopping:\n        await agent.sleep(60)\n"
+UNPRINTABLE = """
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError(self)
+"""
 FORKS = """
 import os, time
 from purpleflea_agent import metrics
@@ -62,6 +68,10 @@ def program(mounts: AgentFolder, tmp_path: Path, sink: DogStatsdSink) -> Program
         ("def main(agent):\n    next(iter(()))", "RuntimeError: the function raised StopIteration"),
         ("def main(agent):\n    raise BaseException('panic')", "BaseException: panic"),
         ("async def main(agent):\n    raise BaseException('panic')", "BaseException: panic"),
+        (
+            f"{UNPRINTABLE}async def main(agent):\n    raise Unprintable",
+            "Unprintable: <__main__.Unprintable object>",
+        ),
     ],
 )
 def test_the_end_of_the_function_fails_readiness_and_liveness(
@@ -71,7 +81,7 @@ def test_the_end_of_the_function_fails_readiness_and_liveness(
         wait_for(lambda: agent.probe("/readyz") == 503, what="the probe fails")
         assert agent.probe("/healthz") == 503
         detail = agent.http.get("/readyz").json()["detail"]
-        assert detail == f"the agent's function ended: {reason}"
+        assert re.sub(" at 0x[0-9a-f]+", "", detail) == f"the agent's function ended: {reason}"
         (line,) = [line for line in agent.lines() if line["level"] == "CRITICAL"]
         assert line["message"].startswith("The agent's function")
         assert agent.terminate() == 1

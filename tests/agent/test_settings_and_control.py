@@ -111,3 +111,26 @@ async def test_a_report_that_never_arrives_delays_no_acknowledgement(tmp_path: P
         acknowledgement = await ControlFile(path).acknowledge(report)
     assert (acknowledgement.mode, acknowledgement.at_rest) == (Mode.HALTED, False)
     assert acknowledgement.left_undone is not None
+
+
+def test_a_control_file_that_stays_unreadable_is_logged_once_and_again_after_it_was_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "control.json"
+    path.mkdir()
+    control = ControlFile(path)
+    for _ in range(3):
+        control.refresh()
+    assert control.mode is Mode.HALTED
+    path.rmdir()
+    path.write_text('{"mode": "Active"}')
+    control.refresh()
+    assert control.mode is Mode.ACTIVE
+    path.unlink()
+    path.mkdir()
+    for _ in range(3):
+        control.refresh()
+    assert control.mode is Mode.ACTIVE
+    assert [r.levelname for r in caplog.records if "cannot be read" in r.getMessage()] == [
+        *("WARNING", "WARNING")
+    ]

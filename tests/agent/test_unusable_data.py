@@ -285,6 +285,19 @@ async def test_a_strategy_that_fails_for_one_market_does_not_starve_the_others(
     assert (fakes.asked, fakes.placed) == (list(MARKETS), ["BTC-USD", "ETH-USD"])
 
 
+@pytest.mark.parametrize("signal", [10**400, -1e300, Decimal("1e13")], ids=repr)
+async def test_a_signal_that_is_no_fraction_is_named(
+    emitter: Emitter, caplog: pytest.LogCaptureFixture, signal: Any
+) -> None:
+    fakes = Fakes()
+    await loop(fakes, lambda _: signal).trade_once()
+    texts = {getattr(record, "error.message", "") for record in caplog.records}
+    assert texts == {
+        f"the signal {Decimal(signal):.3e} of the strategy is not a fraction of the price"
+    }
+    assert fakes.placed == []
+
+
 @pytest.mark.parametrize("odd", ODD_ROWS)
 async def test_a_row_without_a_market_does_not_limit_markets_that_are_reported(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder, odd: str

@@ -68,6 +68,7 @@ class ControlFile:
         self._path = path
         self._now = now
         self._text: bytes | None = None
+        self._read_error: str | None = None
         self._control = Control(mode=Mode.HALTED)
         self._since = now()
         self._is_exiting = False
@@ -257,8 +258,13 @@ class ControlFile:
                 self._control = Control(mode=Mode.ACTIVE)
             return
         except OSError as error:
-            logger.warning("%s cannot be read (%s); keeping the mode", self._path, error.strerror)
+            if error.strerror != self._read_error:  # log once, not at every poll
+                self._read_error = error.strerror
+                logger.warning(
+                    "%s cannot be read (%s); keeping the mode", self._path, error.strerror
+                )
             return
+        self._read_error = None
         if text != self._text:
             self._text = text
             self._apply(text, first=first)

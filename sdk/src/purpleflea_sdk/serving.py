@@ -34,6 +34,7 @@ from purpleflea_sdk.settings import (
 )
 from purpleflea_sdk.telemetry import drop_counters, logs, metrics, tracing
 from purpleflea_sdk.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
+from purpleflea_sdk.telemetry.guard import text_of
 
 USER_ERROR = 2
 
@@ -162,7 +163,7 @@ class _Process:
         except (
             BaseException
         ) as error:  # code of the user may raise anything, such as the panic of a Rust library
-            self.death = f"{type(error).__name__}: {error}"
+            self.death = f"{type(error).__name__}: {text_of(error)}"
             logger.critical("The agent's function failed", exc_info=error)
         else:
             if not self.agent.is_stopping:

@@ -27,6 +27,7 @@ from purpleflea_contract.metrics import Metric
 from purpleflea_sdk.settings import Environment
 from purpleflea_sdk.telemetry import logs, metrics, tracing
 from purpleflea_sdk.telemetry.dogstatsd import Emitter, Value
+from purpleflea_sdk.telemetry.guard import text_of
 
 AGENT_ID = "paper"
 RUNS = Path("runs")
@@ -134,7 +135,7 @@ class _Problems(logging.Handler):
         """Count a record, and keep its text."""
         detail = getattr(record, "error.message", None)
         if record.exc_info and record.exc_info[1] is not None:
-            detail = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+            detail = f"{type(record.exc_info[1]).__name__}: {text_of(record.exc_info[1])}"
         text = record.getMessage()
         self._history.problem_count += 1
         self._history.last_problem = f"{text}: {detail}" if detail else text

@@ -18,6 +18,7 @@ from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_agent.trading.lookups import LOOKUP_DELAYS_S, look_up
 from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
+from purpleflea_agent.trading.request_checks import check_escrow
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import quantities, spans
 from purpleflea_contract.settings import Risk, TradingSettings
@@ -78,7 +79,9 @@ class EscrowManager:
             OrderRefused: The trading mode or a limit forbids it.
             NeverSent, Refused: The escrow had no effect.
             EscrowUnsettled: The escrow may have had an effect; it is looked up later.
+            ValueError: A field has a wrong form, or the amount is not above 0; nothing was sent.
         """
+        check_escrow(request)
         key = request.idempotency_key
         if key in self._sending:
             raise EscrowUnsettled(key)

@@ -38,6 +38,8 @@ from purpleflea_sdk.telemetry import logs, metrics, tracing
 from purpleflea_sdk.telemetry.tracing import ActiveSpan
 
 CANDLES = 50
+MAX_SIGNAL = Decimal("1e12")
+"""Largest signal, without its sign. A larger one is a defect of the strategy, and no arithmetic is exact with it."""
 RETRY_INTERVAL = timedelta(seconds=1)
 """Interval until the exchange was reached once and its first reports are confirmed, so that trading starts soon."""
 RETRY_LIMIT = timedelta(seconds=15)
@@ -227,6 +229,10 @@ class TradingLoop:
                 return None
             if not signal.is_finite():
                 raise UnusableMarketData(f"the signal {signal} of the strategy is not a number")
+            if abs(signal) > MAX_SIGNAL:
+                raise UnusableMarketData(
+                    f"the signal {signal:.3e} of the strategy is not a fraction of the price"
+                )
             span.set(signal_value=round(signal, 6))
         metrics.record_signal_compute_time(took_s, self._settings.trading.model_version)
         logs.log_signal_generated(market, signal, self._settings.strategy)

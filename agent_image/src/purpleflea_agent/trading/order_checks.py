@@ -65,7 +65,9 @@ class OrderChecks:
             return POSITION_MISMATCH
         # The market price matters too: a limit price that is already crossed fills at a better price.
         price = max(request.price or reference_price, reference_price)
-        position_usd = self._position_usd(request, price, unfinished)
+        # A resting order that is filled leaves a position at its own price.
+        valued_at = max([price, *_limit_prices(request.market, unfinished)])
+        position_usd = self._position_usd(request, valued_at, unfinished)
         others_usd = self._others_usd(request.market, unfinished)
         if others_usd is None and not only_reduces and self._limits.max_exposure_usd is not None:
             return ACCOUNT_DATA
@@ -104,8 +106,8 @@ class OrderChecks:
 
     def _known_prices(self, market: str, unfinished: Sequence[OrderEntry]) -> list[Decimal]:
         marks = (self._account.mark_price(market), self._prices.last(market))
-        limits = (item.request.price for item in exposure.of_market(market, unfinished))
-        return [price for price in (*marks, *limits) if price is not None]
+        known = [price for price in marks if price is not None]
+        return known + _limit_prices(market, unfinished)
 
     def _only_reduces(self, request: OrderRequest, unfinished: Sequence[OrderEntry]) -> bool:
         """Return whether an order shrinks the position even if all resting orders of its side are filled too."""
@@ -121,6 +123,11 @@ class OrderChecks:
             Decimal(0),
         )
         return request.size + resting <= abs(held)
+
+
+def _limit_prices(market: str, unfinished: Sequence[OrderEntry]) -> list[Decimal]:
+    prices = (item.request.price for item in exposure.of_market(market, unfinished))
+    return [price for price in prices if price is not None]
 
 
 def is_pending(market: str, unfinished: Sequence[OrderEntry]) -> bool:

@@ -27,6 +27,7 @@ from purpleflea_agent.trading.missing_orders import LateLookups
 from purpleflea_agent.trading.order_checks import OrderChecks, is_pending
 from purpleflea_agent.trading.order_execution import OrderExecutor
 from purpleflea_agent.trading.order_rate import OrderRate
+from purpleflea_agent.trading.request_checks import check_order
 from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events, quantities
 from purpleflea_contract.settings import Risk, TradingSettings
@@ -135,7 +136,9 @@ class OrderManager:
             NeverSent, Refused: It was not sent, or the exchange refused it; it had no effect.
             ExchangeError: The account could not be read for the limits; nothing was sent.
             JournalError: The order could not be written; nothing was sent.
+            ValueError: A field has a wrong form, such as a float or the side "BUY"; nothing was sent.
         """
+        check_order(request, reference_price)
         async with self._lock:
             with self._sending():
                 previous = await self.find_by_key(request)

@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from purpleflea_agent.trading.strategy_loading import Strategy
 from purpleflea_sdk.telemetry.guard import text_of
 
+MAX_SHOWN = 60
+"""Length of the text of a wrong result in its error."""
 TIMEOUT_S = 10.0
 """Longest wait for a signal. The price that the signal is computed from becomes older by the same time."""
 
@@ -85,7 +88,7 @@ class StrategyRunner:
             signal, error = Decimal(0), None
             try:
                 # Here, because a value may be computed when it becomes a number.
-                signal = Decimal(context.run(self._strategy, closes))
+                signal = _number(context.run(self._strategy, closes))
             except BaseException as raised:  # code of the user may raise anything
                 is_usual = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
                 text = f"the strategy raised {type(raised).__name__}: {text_of(raised)}"
@@ -105,6 +108,21 @@ class StrategyRunner:
             # Not an executor, because the interpreter waits for the threads of executors at its end.
             threading.Thread(target=_run, args=(self._calls,), name="strategy", daemon=True).start()
         return self._calls
+
+
+def _number(value: Any) -> Decimal:
+    """Convert what the strategy returned; a number of numpy is one too.
+
+    Raises:
+        TypeError: It is not a number; the text has the value.
+    """
+    try:
+        if isinstance(value, Decimal | int | float | str):
+            return Decimal(value)
+        return Decimal(value.__float__())  # not float(value), because that accepts bytes
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
+        shown = f"{text_of(value)[:MAX_SHOWN]!r} ({type(value).__name__})"
+    raise TypeError(f"the strategy returned {shown}: return a number, such as 0.02")
 
 
 def _use_own_arithmetic() -> None:

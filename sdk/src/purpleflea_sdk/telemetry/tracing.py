@@ -18,15 +18,25 @@ from purpleflea_contract import spans as contract
 from purpleflea_sdk.settings import Environment, read_environment, strategy_name
 from purpleflea_sdk.telemetry import drop_counters, redaction
 from purpleflea_sdk.telemetry.dogstatsd import warn_if_no_receiver
-from purpleflea_sdk.telemetry.guard import drop, guarded
+from purpleflea_sdk.telemetry.guard import drop, guarded, text_of
 
-HAS_TRACER = importlib.util.find_spec("ddtrace") is not None
+_unavailable: str | None = None
+"""Why there is no tracer, and the remedy."""
 
-if TYPE_CHECKING or HAS_TRACER:
-    from ddtrace import config
-    from ddtrace.trace import Span as TracerSpan
-    from ddtrace.trace import TraceFilter, tracer
+if TYPE_CHECKING or importlib.util.find_spec("ddtrace") is not None:
+    try:
+        from ddtrace import config
+        from ddtrace.trace import Span as TracerSpan
+        from ddtrace.trace import TraceFilter, tracer
+    except (
+        Exception
+    ) as error:  # ddtrace reads its variables here, and telemetry must not end an agent
+        _unavailable = f"ddtrace cannot be loaded ({text_of(error)}): traces are not sent; correct the variables DD_*"
 else:
+    _unavailable = (
+        "ddtrace is not installed: traces are not sent; pip install 'purpleflea-sdk[tracing]'"
+    )
+if not TYPE_CHECKING and _unavailable is not None:
     from purpleflea_sdk.telemetry.no_tracer import Span as TracerSpan
     from purpleflea_sdk.telemetry.no_tracer import TraceFilter, config, tracer
 
@@ -95,7 +105,9 @@ class RedactionFilter(TraceFilter):  # type: ignore[misc] # as above
                 for name in ("error.message", "error.stack"):
                     text = span.get_tag(name)
                     if text:
-                        span.set_tag(name, redaction.redact(text))
+                        # One character without an encoding would lose the whole trace.
+                        encodable = text.encode(errors="replace").decode()
+                        span.set_tag(name, redaction.redact(encodable))
         return trace
 
 
@@ -103,10 +115,8 @@ def install(environment: Environment) -> None:
     """Set identity and filters; disable tracing if there is no receiver."""
     warn_if_no_receiver(environment)
     _identify(environment)
-    if environment.traces_have_a_receiver and not HAS_TRACER:
-        logger.warning(
-            "ddtrace is not installed: traces are not sent; pip install 'purpleflea-sdk[tracing]'"
-        )
+    if environment.traces_have_a_receiver and _unavailable is not None:
+        logger.warning(_unavailable)
     _register_drop_counter()
     if not environment.dd_remote_configuration_enabled:
         _disable_remote_configuration()

@@ -6,6 +6,7 @@ itself proves that a request was refused; after any other answer the outcome is 
 """
 
 import asyncio
+import string
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -53,8 +54,10 @@ class SeedExchange:
         self._endpoints = endpoints
         self._key_file = key_file
         self._deadline_s = deadline_s
+        # A header has only ASCII, and the name of a host may have any characters.
+        name = quote(agent_id, safe=string.punctuation)
         self._client = httpx2.AsyncClient(
-            timeout=timeout, headers={**bounded_http.HEADERS, "X-Agent-Id": agent_id}
+            timeout=timeout, headers={**bounded_http.HEADERS, "X-Agent-Id": name}
         )
 
     async def candles(self, market: str, *, interval: str, limit: int) -> Candles:
