@@ -35,7 +35,7 @@ demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the o
 down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
 
-TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-nodes
+TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e
 
 test: setup ## Run lint, types, layers and all tiers of tests, and print the seconds of each tier
 	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
