@@ -388,7 +388,7 @@ BASIC = {
             after_s=40,
             halt_s=30,
             replicas=2,
-            without=RESTARTING,
+            without=(*RESTARTING, *NO_WRITES),
             accepts=ENDED,
         ),
         Hazard(
@@ -413,9 +413,15 @@ BASIC = {
             after_s=30,
             halt_s=1,
             replicas=2,
+            without=RESTARTING,
         ),
         Hazard(
-            name="standby-behind-live", play=_standby_behind(LIVE), after_s=30, halt_s=1, replicas=2
+            name="standby-behind-live",
+            play=_standby_behind(LIVE),
+            after_s=30,
+            halt_s=1,
+            replicas=2,
+            without=RESTARTING,
         ),
         Hazard(
             name="standby-behind",
@@ -423,6 +429,7 @@ BASIC = {
             after_s=30,
             halt_s=1,
             replicas=2,
+            without=RESTARTING,
         ),
     )
 }

@@ -86,7 +86,7 @@ async def _contesting_webhook(world: World) -> None:
     world.server.add_webhook("StatefulSet", change)
     await asyncio.sleep(60.0)
     world.server.remove_webhooks()
-    for item in world.server.objects("StatefulSet", NS):
+    for item in world.server.objects("StatefulSet"):
         if item["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == GRACE_PERIOD_S:
             world.server.put(_annotated(item, f"{FOREIGN}retry", "1"), manager="kubectl-annotate")
 

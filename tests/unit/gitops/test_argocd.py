@@ -7,7 +7,10 @@ import yaml
 
 from purpleflea_operator.api.halt import HaltSpec
 from purpleflea_operator.codegen.crd import INITIAL_CONDITION
-from purpleflea_operator.controllers.agent.decisions.observed_state import UpgradeWait
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    TradingObservation,
+    UpgradeWait,
+)
 from support import argocd
 from support import reported_statuses as statuses
 from support.builders import a_pod
@@ -146,6 +149,7 @@ def test_each_reason_of_an_observability_resource_has_the_expected_health(run, c
 BROKEN = a_pod("momentum-2", ready=False, waiting="ImagePullBackOff")
 CRASHING = a_pod("momentum-2", ready=False, waiting="CrashLoopBackOff")
 STARTING = a_pod("momentum-2", ready=False, waiting="ContainerCreating")
+NO_PODS = TradingObservation(confirmed=[f"momentum-{number}" for number in range(3)])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,8 @@ STARTING = a_pod("momentum-2", ready=False, waiting="ContainerCreating")
         (observed_state(failure="exceeded quota"), "Degraded"),
         (observed_state(stateful_set=a_stateful_set(), agent=None, invalid="markets"), "Degraded"),
         (observed_state(stateful_set=a_stateful_set(0), spec={"replicas": 0}), "Healthy"),
-        (statuses.healthy(spec={"trading": {"mode": "Halted"}}), "Suspended"),
+        (statuses.healthy(spec={"trading": {"mode": "Halted"}}), "Progressing"),
+        (statuses.healthy(spec={"trading": {"mode": "Halted"}}, trading=NO_PODS), "Suspended"),
         (
             statuses.healthy(
                 spec={"trading": {"mode": "Halted"}}, pods=[a_pod("momentum-0", ready=True)]

@@ -323,6 +323,36 @@ def test_an_unknown_time_does_not_delay_a_rollout():
     assert rollout.paused_partition(state, rendered()) == 0
 
 
+AN_HOUR_AHEAD = "2026-01-01T13:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("counts", "partition"),
+    [
+        ({}, 2),
+        ({"updatedReplicas": 1, "availableReplicas": 2}, 2),
+        ({"updatedReplicas": 0, "availableReplicas": 3}, 2),
+        ({"updatedReplicas": 1, "availableReplicas": 3, "observedGeneration": 1}, 2),
+        ({"updatedReplicas": 1, "availableReplicas": 3}, 0),
+    ],
+)
+def test_a_clock_that_is_behind_leaves_the_wait_to_the_counts_of_the_statefulset(counts, partition):
+    live = paused()
+    live = {**live, "status": {**live["status"], **counts}}
+    state = a_state(old(0), old(1), new(2, ready_at=AN_HOUR_AHEAD), live=live)
+    assert rollout.paused_partition(state, rendered()) == partition
+
+
+def test_a_clock_that_is_behind_does_not_stop_a_rollout_that_continues():
+    state = a_state(new(2, ready_at=AN_HOUR_AHEAD), old(0), live=a_live())
+    assert rollout.paused_partition(state, rendered()) == 0
+
+
+def test_a_clock_that_is_behind_pauses_no_rollout_without_a_statefulset():
+    state = a_state(old(0), old(1), new(2, ready_at=AN_HOUR_AHEAD), live=None)
+    assert rollout.paused_partition(replace(state, children={}), rendered()) == 2
+
+
 def test_a_paused_rollout_is_checked_when_the_next_pod_is_available():
     fresh = new(2, ready_at="2026-01-01T11:59:30Z")
     assert rollout.next_check_s(a_state(old(0), old(1), fresh, live=paused())) == 30.0

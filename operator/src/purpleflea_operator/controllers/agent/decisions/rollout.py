@@ -201,7 +201,11 @@ def _is_unproven(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -
         return False
     first = min(rollout.partition or rollout.count, rollout.count - 1)
     pods = [rollout.new.get(number) for number in range(first, rollout.count)]
-    return not all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+    tried = [pod for pod in pods if pod is not None and _is_available(observed, pod, rollout)]
+    if len(tried) < len(pods):
+        return True
+    is_uncertain = any(_is_ready_in_future(observed, pod) for pod in tried)
+    return is_uncertain and not _all_are_available(observed, rollout)
 
 
 def _is_change(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
@@ -215,9 +219,31 @@ def _is_change(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> 
 
 
 def _is_available(observed: ObservedState, pod: AgentPod, rollout: _Rollout) -> bool:
-    if observed.now is None or pod.ready_since is None:
+    if not pod.ready or observed.now is None or pod.ready_since is None:
         return pod.ready
-    return pod.ready and observed.now - pod.ready_since >= rollout.min_ready
+    is_old_enough = observed.now - pod.ready_since >= rollout.min_ready
+    return is_old_enough or _is_ready_in_future(observed, pod)
+
+
+def _is_ready_in_future(observed: ObservedState, pod: AgentPod) -> bool:
+    """Return whether the clock of the operator is so far behind that of the node that it cannot count minReadySeconds.
+
+    The rollout would wait until the clock has caught up. The counts of the StatefulSet are used instead.
+    """
+    if observed.now is None or pod.ready_since is None:
+        return False
+    return pod.ready_since - observed.now > timings.CLOCK_TOLERANCE
+
+
+def _all_are_available(observed: ObservedState, rollout: _Rollout) -> bool:
+    """Return whether the controller of the StatefulSet counts all pods as available."""
+    live = observed.stateful_set
+    if live is None:
+        return False
+    status = mapping(live.get("status"))
+    is_observed = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    is_current = is_observed and status.get("updatedReplicas", 0) >= len(rollout.new)
+    return is_current and status.get("availableReplicas", 0) >= rollout.count
 
 
 def fails(observed: ObservedState, pod: AgentPod) -> bool:
