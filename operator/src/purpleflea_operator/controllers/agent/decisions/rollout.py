@@ -243,7 +243,7 @@ def _all_are_available(observed: ObservedState, rollout: _Rollout) -> bool:
     status = mapping(live.get("status"))
     is_observed = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
     is_current = is_observed and status.get("updatedReplicas", 0) >= len(rollout.new)
-    return is_current and status.get("availableReplicas", 0) >= rollout.count
+    return bool(is_current and status.get("availableReplicas", 0) >= rollout.count)
 
 
 def fails(observed: ObservedState, pod: AgentPod) -> bool:
