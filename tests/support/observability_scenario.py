@@ -154,7 +154,9 @@ class Scenario:
         )
 
     def events(self) -> dict[str, str]:
-        return {item["reason"]: item["message"] for item in self.server.objects("events")}
+        """Return the messages of the Events by reason, without the links to the runbooks."""
+        items = self.server.objects("events")
+        return {item["reason"]: item["message"].partition("; runbook: ")[0] for item in items}
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
