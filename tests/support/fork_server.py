@@ -25,7 +25,11 @@ def _shifted() -> float:
 time.time = _shifted
 
 from purpleflea_agent.__main__ import main  # noqa: E402
+from purpleflea_agent.trading.missing_orders import MissingOrderTracker  # noqa: E402
 from support.crash_points import CrashPoint  # noqa: E402
+
+WINDOW_S = 0.2
+"""Time after which a missing order is given up. An agent lives for a second here, and a restart begins the window."""
 
 
 def serve() -> None:
@@ -43,7 +47,12 @@ def serve() -> None:
 def _run_agent(request: dict[str, Any]) -> None:
     global _ahead_s
     code = 70
+    with_window = MissingOrderTracker.__init__
     try:
+        patched: Any = MissingOrderTracker
+        patched.__init__ = lambda self, **more: with_window(
+            self, **{**more, "abandon_after_s": WINDOW_S}
+        )
         output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for descriptor in (1, 2):
             os.dup2(output, descriptor)

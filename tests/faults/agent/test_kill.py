@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 
-from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S
 from support.agent_process import TOKEN, TRADING, AgentFolder
 from support.paper_exchange import PaperExchange
 from support.waiting import wait_for
@@ -24,8 +23,8 @@ STEPS = 149
 """More than the steps of an order; a larger number is a step of the next order."""
 STRIDE = 41
 """Without a common divisor with STEPS, so that all steps are used, early and late steps alternately."""
-BETWEEN_STARTS_S = ABANDON_AFTER_S + 10
-"""Time between two processes, longer than the age from which a missing order is abandoned."""
+BETWEEN_STARTS_S = 310.0
+"""Time between two processes by the wall clock, so that the orders of the former one do not count for the rate."""
 
 LANDMARKS = (
     "call JournalStore.write",
