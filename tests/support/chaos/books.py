@@ -79,6 +79,7 @@ class Books:
 
     def on_order(self, agent: ChaosAgent, key: str, body: dict[str, Any], now: float) -> None:
         """Check an order that leaves an agent now."""
+        self.observe_prices(now)  # a gap may have begun since the last tick
         sent, market = self.sent[agent.name], body["market"]
         self.check(
             "no order twice",

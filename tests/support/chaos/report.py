@@ -42,6 +42,17 @@ FOUND = (
         "one deadline for each call",
         "run",
     ),
+    (
+        "21 orders left in a minute under a limit of 20, because an order was counted when it was recorded",
+        "it counts until a minute after its request has ended",
+        "run",
+    ),
+    (
+        "after a restart and a step of the wall clock, an order or escrow of unknown outcome was given up at once, and "
+        "its market or maxEscrowUsd took the next one",
+        "a restart begins the window again, by the monotonic clock",
+        "run",
+    ),
 )
 """Defects, their fixes, and whether a run or a review of the code found them."""
 
