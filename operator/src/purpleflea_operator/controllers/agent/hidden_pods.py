@@ -44,7 +44,8 @@ class HiddenPods:
     async def search(self, key: NamespacedName, memory: AgentMemory) -> float | None:
         """Search the pods that have been missing for a moment. Return the seconds until the next search.
 
-        The ConfigMap has the mode, so a pod that does not run yet starts with it.
+        The ConfigMap has the mode, so a pod that is created later starts with it. A pod that has mounted its volumes
+        already can start with the former mode; it must acknowledge when it runs.
 
         Raises:
             ApiError: A request failed.
