@@ -24,6 +24,8 @@ class PaperAgents:
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self._lock = threading.Lock()
+        self._mounted: dict[str, tuple[Mode, str]] = {}
+        """By UID of each pod that mounted its file before it started: the mode then, and the nudge at its start."""
         self._names: dict[str, tuple[str, str]] = {}
         self.asked: Counter[str] = Counter()
         """Number of requests by name of the pod."""
@@ -39,6 +41,19 @@ class PaperAgents:
         self.undone: dict[str, str] = {}
         self.unable_to_flatten: set[str] = set()
         """Pods with an image that does not report the result of flatten."""
+
+    def mount(self, pod: Obj) -> None:
+        """Mount the control file of a pod. Its kubelet does not refresh it before the container runs."""
+        uid = pod["metadata"]["uid"]
+        nudged = pod["metadata"].get("annotations", {}).get(NUDGE, "")
+        if uid not in self._mounted:
+            self._mounted[uid] = self._file(pod["metadata"]["namespace"], pod), nudged
+        elif not pod["status"].get("podIP"):
+            self._mounted[uid] = self._mounted[uid][0], nudged
+
+    def mode(self, pod: Obj) -> Mode:
+        """Return the mode on which a pod that runs acts."""
+        return self._mode(pod["metadata"]["namespace"], pod)
 
     async def control(self, address: str) -> Acknowledgement:
         """Return the acknowledgement of the pod with this address."""
@@ -95,8 +110,14 @@ class PaperAgents:
         nudged = pod["metadata"].get("annotations", {}).get(NUDGE)
         if pod["metadata"]["name"] in self.stale and "." not in (nudged or ""):
             return Mode.ACTIVE
+        mounted, former = self._mounted.get(pod["metadata"]["uid"], (None, None))
+        if mounted is not None and (nudged or "") == former:
+            return mounted
         if nudged:
             return Mode(nudged.partition(".")[0].partition("-")[0])
+        return self._file(namespace, pod)
+
+    def _file(self, namespace: str, pod: Obj) -> Mode:
         name = pod["metadata"]["name"].rpartition("-")[0]
         found = self._server.get("ConfigMap", namespace, name)
         return Mode(json.loads(found["data"]["control.json"])["mode"]) if found else Mode.ACTIVE

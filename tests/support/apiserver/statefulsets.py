@@ -42,6 +42,8 @@ class StatefulSets:
         self._addresses = itertools.count()
         self.start_s = 0.0
         """Time until a new pod can be ready. It needs a loop, as the next one."""
+        self.mounts_first = False
+        """Whether a new pod is on its node at once, and pulls its image until start_s is over."""
         self.termination_s = 0.0
         """Time for which a deleted pod still runs."""
         self.honors_min_ready = False
@@ -148,7 +150,7 @@ class StatefulSets:
         pod = pod_of(owner, ordinal, revision)
         existing = self._store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
         if existing is None:
-            self._put(pod)
+            self._put(self._pulling(pod) if self.mounts_first else pod)
         elif not existing.obj["metadata"].get("ownerReferences"):
             # Adopt the pod, as after a StatefulSet was deleted with the Orphan policy.
             references = pod["metadata"]["ownerReferences"]
@@ -190,6 +192,15 @@ class StatefulSets:
             "containerStatuses": containers,
         }
         return {**pod, "spec": spec, "status": status}
+
+    def _pulling(self, pod: Obj) -> Obj:
+        state = {"waiting": {"reason": "ContainerCreating"}}
+        containers = [
+            {"name": item["name"], "restartCount": 0, "state": state}
+            for item in pod["spec"].get("containers", ())
+        ]
+        status = {"phase": "Pending", "containerStatuses": containers}
+        return {**pod, "spec": {"nodeName": "node-0", **pod["spec"]}, "status": status}
 
     def _next_address(self) -> str:
         number = next(self._addresses)

@@ -17,7 +17,7 @@ from support.simulation import clock
 
 clock.install()
 
-from support.simulation import ends, identities, unseen, upgrades  # noqa: E402
+from support.simulation import ends, identities, mounts, unseen, upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.hazards import HAZARDS  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
@@ -41,6 +41,7 @@ __all__ = [
     "halt_in_a_storm",
     "identities",
     "modes_after_takeover_with_an_expired_halt",
+    "mounts",
     "short_selection",
     "unseen",
     "upgrades",

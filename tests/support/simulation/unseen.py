@@ -248,10 +248,7 @@ class _Traders:
         return [uid for uid, mode in self._modes.items() if mode == "Active"]
 
     def is_reported(self) -> bool:
-        agent = self._world.server.get(KIND, NS, NAME) or {}
-        halt = self._world.server.get("PurpleFleaHalt", NS, "incident") or {}
-        found = [_status(agent, "TradingActive") == "False"]
-        return any([*found, _status(halt, "Halted") == "True"])
+        return is_reported(self._world)
 
     def _on_change(self, kind: Kind, change: Change) -> None:
         metadata = change.after["metadata"]
@@ -285,6 +282,13 @@ class _Traders:
     def _mode(self) -> str:
         found = self._world.server.get("ConfigMap", NS, NAME)
         return str(json.loads(found["data"]["control.json"])["mode"]) if found else "Active"
+
+
+def is_reported(world: World) -> bool:
+    """Return whether the operator reports the halt as complete."""
+    agent = world.server.get(KIND, NS, NAME) or {}
+    halt = world.server.get("PurpleFleaHalt", NS, "incident") or {}
+    return _status(agent, "TradingActive") == "False" or _status(halt, "Halted") == "True"
 
 
 def _status(obj: Obj, kind: str) -> str:

@@ -48,6 +48,9 @@ class ModeRequests:
     confirmed: set[str] = field(default_factory=set)
     """Names of pods that did not run when the API server was asked after the ConfigMap got the control file. A pod that
     is created later starts with this file."""
+    mounted: dict[str, str] = field(default_factory=dict)
+    """By name: UID of the first pod that the API server returned after the ConfigMap got the control file, if the pod
+    may have mounted an earlier file; otherwise "". A pod with another UID is created later."""
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_PER_AGENT))
 
     def cancel(self) -> None:
@@ -131,6 +134,7 @@ class AgentMemory:
             may_resume=self.may_resume,
             unseen=dict(self.unseen),
             confirmed=frozenset(requests.confirmed),
+            mounted=dict(requests.mounted),
             recreated=self.recreated,
         )
 

@@ -292,7 +292,7 @@ class ControlLane:
         def on_stored(stored: Manifest) -> None:
             self._cache.put(stored)
             if memory is not None:
-                self.acknowledgements.on_nudged(memory, stored["metadata"]["uid"])
+                self.acknowledgements.on_nudged(memory, stored)
 
         try:
             await refresh_config_mount(

@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable, Mapping
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, ModeRequests
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.gather import is_identity, is_watched
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.decisions.write_ledger import digest
+from purpleflea_operator.controllers.agent.mode_acknowledgements import remember_mount
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
@@ -71,7 +72,7 @@ class HiddenPods:
             memory.unseen.pop(name, None)
             memory.unrestored.pop(name, None)
             if requests is not None:
-                requests.confirmed.add(name)
+                self._confirm(key, name, live, requests)
             return
         memory.unseen[name] = self._clock() + timings.UNSEEN_POD_RETRY_S
         if is_watched(live, key.name):
@@ -79,6 +80,16 @@ class HiddenPods:
             self._cache.put(live)
         elif "deletionTimestamp" not in live["metadata"]:
             await self._restore_labels(ref, live, memory)
+
+    def _confirm(
+        self, key: NamespacedName, name: str, live: Manifest | None, requests: ModeRequests
+    ) -> None:
+        """Remember that a pod does not run, and whether it may start with an earlier control file."""
+        requests.confirmed.add(name)
+        is_own = live is not None and is_identity(live, key.name)
+        remember_mount(requests, name, live if is_own else None)
+        if live is not None and requests.mounted[name] == live["metadata"]["uid"]:
+            self._cache.put(live)
 
     async def _restore_labels(self, ref: ObjectRef, live: Manifest, memory: AgentMemory) -> None:
         agent = ref.name.rpartition("-")[0]

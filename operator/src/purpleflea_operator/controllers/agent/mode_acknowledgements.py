@@ -13,9 +13,19 @@ from purpleflea_contract.control import Control
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, ModeRequests
-from purpleflea_operator.controllers.agent.decisions import effective_mode, trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
+from purpleflea_operator.controllers.agent.decisions import (
+    effective_mode,
+    observed_state,
+    starting_pods,
+    trading_mode,
+)
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    AgentPod,
+    ObservedState,
+)
 from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.parsing import Manifest, mapping
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +76,14 @@ class ModeAcknowledgements:
         requests = self._start(memory, requests.control, requests.delivered_s)
         requests.outdated = {pod.uid for pod in observed.pods if not pod.deleting}
 
-    def on_nudged(self, memory: AgentMemory, uid: str) -> None:
-        """Request the acknowledgement of a pod soon, however long it was not nudged."""
-        requests = memory.mode_requests
+    def on_nudged(self, memory: AgentMemory, stored: Manifest) -> None:
+        """Request the acknowledgement of a pod soon, however long it was not nudged; `stored` is the pod."""
+        requests, uid = memory.mode_requests, stored["metadata"]["uid"]
+        note = mapping(stored["metadata"].get("annotations")).get(CONTROL_ANNOTATION)
+        control = None if requests is None else requests.control
+        # The response can be that of a write for an earlier control file.
+        if requests and control and trading_mode.is_nudged(note, control):
+            remember_mount(requests, stored["metadata"]["name"], stored)
         if requests is not None and uid in requests.outdated:
             requests.outdated.discard(uid)
             requests.attempts.pop(uid, None)
@@ -142,6 +157,16 @@ class ModeAcknowledgements:
         )
         requests.next_s[pod.uid] = self._clock() + pause_s
         self._on_change(key)
+
+
+def remember_mount(requests: ModeRequests, name: str, live: Manifest | None) -> None:
+    """Remember whether a pod may have mounted an earlier control file; `live` is None if no pod has this name.
+
+    The first response of the API server after the write decides. The clocks of the pod and of the ConfigMap do not.
+    """
+    found = None if live is None else observed_state.pod(dict(live))
+    is_mounted = found is not None and starting_pods.may_have_mounted(found)
+    requests.mounted.setdefault(name, found.uid if found is not None and is_mounted else "")
 
 
 def _askable(observed: ObservedState, requests: ModeRequests) -> list[AgentPod]:

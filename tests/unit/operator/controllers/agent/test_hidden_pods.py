@@ -203,6 +203,9 @@ async def test_a_pod_that_does_not_run_is_read_once(pod):
     requests = search.memory.mode_requests = ModeRequests(control=None, delivered_s=0.0)
     assert await search.hidden.search(KEY, search.memory) is None
     assert requests.confirmed == {POD}
+    assert requests.mounted == {POD: "" if pod is None else f"uid-{POD}"}
+    # The halt stays open until the watch reports that the pod runs, or is gone.
+    assert len(search.cache.owned(resources.POD, KEY)) == len(requests.mounted[POD][:1])
     assert (search.cluster.reads, search.cluster.writes) == (1, 0)
 
 

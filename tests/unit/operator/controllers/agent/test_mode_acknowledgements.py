@@ -133,6 +133,10 @@ def in_mode(mode="Halted", count=2, **changes):
     )
 
 
+def nudged(mode="Halted", **changes):
+    return a_pod(annotations={"purpleflea.com/mode": mode}, **changes)
+
+
 def drained(mode=Mode.HALTED):
     return Acknowledgement(mode=mode, at_rest=True)
 
@@ -299,7 +303,7 @@ async def test_acknowledgements_from_before_a_write_of_the_config_map_prove_noth
     assert requests.outdated == {"uid-momentum-0"}
     # The grace period does not start again.
     assert trading_mode.stop_wait_s(observed) == 6
-    passes.collector.on_nudged(memory, "uid-momentum-0")
+    passes.collector.on_nudged(memory, nudged("Stopped"))
     assert requests.outdated == set()
     observed = await passes.run(in_mode("Stopped", count=1))
     assert not trading_mode.unacknowledged(observed)
@@ -312,12 +316,12 @@ async def test_a_response_from_before_a_nudge_is_not_stale(passes, agents, clock
         clock.pass_by(8)
     memory = passes.memories.of(KEY, "uid")
     memory.mode_requests.outdated.add("uid-momentum-0")
-    passes.collector.on_nudged(memory, "uid-momentum-0")
+    passes.collector.on_nudged(memory, nudged("Stopped"))
     assert passes.observe(in_mode(count=1))[0].trading.stale_pods == {}
 
 
 async def test_an_agent_is_asked_soon_after_a_late_nudge(passes, agents, clock):
-    passes.collector.on_nudged(passes.memories.of(KEY, "uid"), "uid-momentum-0")
+    passes.collector.on_nudged(passes.memories.of(KEY, "uid"), nudged("Stopped"))
     for _ in range(6):
         await passes.run(in_mode(count=1))
         clock.pass_by(passes.requeue_after_s(in_mode(count=1)))
@@ -325,5 +329,31 @@ async def test_an_agent_is_asked_soon_after_a_late_nudge(passes, agents, clock):
     await passes.run(in_mode(count=1))
     memory.mode_requests.outdated.add("uid-momentum-0")
     assert passes.requeue_after_s(in_mode(count=1)) == 15.0
-    passes.collector.on_nudged(memory, "uid-momentum-0")
+    passes.collector.on_nudged(memory, nudged("Stopped"))
     assert passes.requeue_after_s(in_mode(count=1)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (nudged(ready=False, waiting="ContainerCreating"), "uid-momentum-0"),
+        (nudged(ready=False, waiting="ImagePullBackOff"), "uid-momentum-0"),
+        (nudged(ready=False, waiting="ImagePullBackOff", deleting=True), "uid-momentum-0"),
+        (nudged(ready=False, node=""), ""),
+        (nudged(), ""),
+        (nudged(ready=False, waiting="CrashLoopBackOff", restarts=2), ""),
+        (nudged("Stopped", ready=False, waiting="ContainerCreating"), None),
+    ],
+)
+async def test_the_first_response_after_the_write_shows_which_pod_mounted_an_earlier_file(
+    passes, first, expected
+):
+    passes.observe(in_mode(count=1))
+    memory = passes.memories.of(KEY, "uid")
+    passes.collector.on_nudged(memory, first)
+    assert memory.mode_requests.mounted.get("momentum-0") == expected
+    if expected is not None:
+        later = nudged(ready=False, waiting="ContainerCreating")
+        later["metadata"]["uid"] = "uid-later"
+        passes.collector.on_nudged(memory, later)
+        assert memory.mode_requests.mounted == {"momentum-0": expected}

@@ -5,17 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kubectl_purpleflea.decisions import control_files
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator.controllers.agent.decisions import status, trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
     TradingObservation,
 )
+from purpleflea_operator.controllers.agent.decisions.observed_state import pod as as_pod
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
+from purpleflea_operator.controllers.agent.decisions.starting_pods import may_have_mounted
 from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_observation
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -87,6 +91,60 @@ def test_a_pod_that_has_not_started_need_not_acknowledge():
     starting = a_pod("momentum-0", ready=False, waiting="ContainerCreating")
     found = in_mode("Halted", pods=[starting], replicas=1, confirmed=["momentum-0"])
     assert outcome(found) == ("False", "Halted")
+
+
+PULLING = {"ready": False, "waiting": "ImagePullBackOff"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "phase", "mounted", "is_open"),
+    [
+        ("Halted", PULLING, "Pending", "uid-momentum-0", True),
+        ("Stopped", PULLING, "Pending", "uid-momentum-0", True),
+        ("Halted", {**PULLING, "deleting": True}, "Pending", "uid-momentum-0", True),
+        ("Halted", {**PULLING, "waiting": "PodInitializing"}, "Pending", "uid-momentum-0", True),
+        ("Active", PULLING, "Pending", "uid-momentum-0", False),
+        # It was created after the mode was written, or was on no node then.
+        ("Halted", PULLING, "Pending", "uid-earlier", False),
+        ("Halted", PULLING, "Pending", "", False),
+        # The kubelet refused it, or its node was shut down.
+        ("Halted", PULLING, "Failed", "uid-momentum-0", False),
+        ("Halted", PULLING, "Succeeded", "uid-momentum-0", False),
+    ],
+)
+def test_a_pod_that_may_start_with_an_earlier_control_file_keeps_a_halt_open(
+    mode, changes, phase, mounted, is_open
+):
+    starting = a_pod("momentum-0", **changes)
+    starting["status"]["phase"] = phase
+    found = in_mode(
+        mode,
+        pods=[starting],
+        replicas=1,
+        confirmed=["momentum-0"],
+        mounted={"momentum-0": mounted},
+    )
+    progress = agent_progress(found, {})
+    assert outcome(found)[0] == ("Unknown" if is_open else "True" if mode == "Active" else "False")
+    assert (progress.running, progress.acknowledged, progress.drained) == (int(is_open), 0, 0)
+    state = f"momentum-0: has not started ({changes['waiting']})"
+    expected = f"{state}, and may start with an earlier control file; wait, or delete the pod"
+    assert progress.open == ((expected,) if is_open else ())
+    assert (expected in trading_active(found).message) is is_open
+    # A stop deletes it, and an agent that resumes may trade.
+    assert trading_mode.is_proven(found)
+
+
+def test_the_plugin_and_the_operator_agree_on_pods_that_may_start_with_an_earlier_file():
+    for phase in ("Pending", "Running", "Failed", "Succeeded"):
+        for waiting in ("", "ContainerCreating", "ImagePullBackOff", "CrashLoopBackOff"):
+            for node in ("", "node-1"):
+                for restarts in (0, 1):
+                    pod = a_pod(node=node, waiting=waiting, restarts=restarts)
+                    pod["status"]["phase"] = phase
+                    case = (phase, waiting, node, restarts)
+                    found = may_have_mounted(as_pod(pod))
+                    assert found is control_files.is_starting(pod), case
 
 
 def test_a_terminating_pod_may_still_trade():

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from purpleflea_contract.control import Mode
-from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions import starting_pods, trading_mode
 from purpleflea_operator.controllers.agent.decisions.effective_mode import live_config_map
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
@@ -22,7 +22,9 @@ def agent_progress(observed: ObservedState, asked: Container[str]) -> AgentProgr
     acknowledged = [pod for pod in pods if pod.uid in responses and responses[pod.uid].mode is mode]
     drained = [pod for pod in pods if trading_mode.has_acknowledged(observed, pod)]
     unseen = trading_mode.unaccounted(observed)
+    starting = starting_pods.starting_pods(observed)
     texts = [text for pod in pods if (text := _open(observed, pod))]
+    texts += [starting_pods.why_starting(pod)[:253] for pod in starting]
     texts += [
         f"{name}: is read from the API server, because it may run unobserved" for name in unseen
     ]
@@ -31,10 +33,10 @@ def agent_progress(observed: ObservedState, asked: Container[str]) -> AgentProgr
         mode=mode,
         is_written=live is None or (control is not None and control.mode is mode),
         is_complete=not unseen and all(pod.uid in asked or pod in drained for pod in pods),
-        running=len(pods) + len(unseen),
+        running=len(pods) + len(unseen) + len(starting),
         acknowledged=len(acknowledged),
         drained=len(drained),
-        open=tuple([*texts, *_of_ended_pods(observed, pods)][:MAX_OPEN]),
+        open=tuple([*texts, *_of_ended_pods(observed, [*pods, *starting])][:MAX_OPEN]),
     )
 
 

@@ -60,6 +60,7 @@ class AgentPod:
     scheduled: bool
     started: bool
     """True if the container runs, or has terminated and waits for its restart."""
+    ended: bool = False  # The kubelet starts no container of the pod any more.
     initializing: bool = False
     """True if an init container or a sidecar has started."""
     restarts: int = 0
@@ -113,6 +114,8 @@ class TradingObservation:
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     confirmed: Collection[str] = ()
     """Names of pods that did not run when the API server was asked after the mode was written."""
+    mounted: Mapping[str, str] = field(default_factory=dict)
+    """By name: UID of the pod that may have mounted an earlier control file, or ""."""
     halts: Sequence[str] = ()
     """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
@@ -288,6 +291,7 @@ def pod(manifest: Manifest) -> AgentPod:
         last_nudge=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
         started=_has_run(status.get("containerStatuses", ())),
+        ended=status.get("phase") in ("Succeeded", "Failed"),
         initializing=_has_run(status.get("initContainerStatuses", ())),
         restarts=max(
             (item.get("restartCount", 0) for item in status.get("containerStatuses", [])),
@@ -391,8 +395,5 @@ def stuck_pod(pods: Sequence[AgentPod], now: datetime, *, after_s: float) -> Age
 
     A missing Secret or ConfigMap shows only in the Events of such a pod, not in its status.
     """
-    for candidate in sorted(pods, key=lambda item: item.name):
-        is_young = (now - candidate.created).total_seconds() < after_s
-        if is_being_created(candidate) and not is_young:
-            return candidate
-    return None
+    created = filter(is_being_created, sorted(pods, key=lambda item: item.name))
+    return next((item for item in created if (now - item.created).total_seconds() >= after_s), None)

@@ -51,6 +51,8 @@ class Remembered:
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     confirmed: Collection[str] = ()
     """Names of pods that did not run when the API server was asked after `control` was written."""
+    mounted: Mapping[str, str] = field(default_factory=dict)
+    """By name: UID of the pod that may have mounted an earlier control file, or "" if none with this name can have."""
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 

@@ -12,7 +12,11 @@ from purpleflea_operator.api.explanations.agent import (
     WITHOUT_EVENTS,
 )
 from purpleflea_operator.api.reasons import Severity
-from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
+from purpleflea_operator.controllers.agent.decisions import (
+    metrics_budget,
+    starting_pods,
+    trading_mode,
+)
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
@@ -101,7 +105,7 @@ def _trading(observed: ObservedState, now: datetime) -> dict[str, Any]:
         "changedBy": trading.changed_by,
         "reason": trading.reason,
         "halts": list(trading.halts),
-        "running": len(asked),
+        "running": len(asked) + len(starting_pods.starting_pods(observed)),
         "acknowledged": len(asked) - len(trading_mode.unacknowledged(observed)),
         "undone": list(trading_mode.incomplete(observed)),
     }

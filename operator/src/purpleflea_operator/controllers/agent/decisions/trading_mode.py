@@ -166,7 +166,10 @@ def _requested_pods(observed: ObservedState) -> set[str]:
 
 
 def is_proven(observed: ObservedState) -> bool:
-    """Return whether every pod that must acknowledge the mode has done so, and no other pod may run."""
+    """Return whether every pod that must acknowledge the mode has done so, and no other pod may run.
+
+    Pods that have not started do not count: a stop deletes them, and an agent that resumes may trade.
+    """
     return not unacknowledged(observed) and not unaccounted(observed)
 
 
@@ -367,5 +370,6 @@ def with_acknowledgements(
         stale_pods=stale,
         outdated_pods=uids & set(remembered.outdated),
         confirmed=remembered.confirmed,
+        mounted=remembered.mounted,
         delivered_at=remembered.delivered_at,
     )

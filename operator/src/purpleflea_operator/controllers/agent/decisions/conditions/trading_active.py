@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions import starting_pods, trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.conditions.lost_nodes import (
@@ -40,10 +40,12 @@ def trading_active(observed: ObservedState) -> Finding:
     pods = trading_mode.pods_to_acknowledge(observed)
     missing = trading_mode.unacknowledged(observed)
     unseen = trading_mode.unaccounted(observed)
-    total = len(pods) + len(unseen)
+    starting = starting_pods.starting_pods(observed)
+    total = len(pods) + len(unseen) + len(starting)
     count = f"{len(pods) - len(missing)}/{total} agents have acknowledged it"
-    if missing or unseen:
-        names = join_limited(sorted({*(pod.name for pod in missing), *unseen}))
+    if missing or unseen or starting:
+        waits = sorted({*(pod.name for pod in missing), *unseen})
+        names = join_limited([*waits, *map(starting_pods.why_starting, starting)])
         message = (
             f"{_request(observed)}; {count}, waiting for {names}{_unreachable(observed, missing)}"
         )
