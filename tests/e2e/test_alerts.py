@@ -225,14 +225,14 @@ SLOW_ORDERS = [
 def test_faults_alert_exactly_the_affected_agents(fleet):
     datadog, exchange = Datadog(fleet), Exchange(fleet)
     names = [f"{name}-{number}" for name, count in AGENTS.items() for number in range(count)]
-    fleet.observer.wait_until_reporting(names, timeout_s=60)
+    fleet.observer.wait_until_reporting(names, timeout_s=180)
     by_hand = {"type": "metric alert", "name": "by hand", "tags": ["team:else"]}
     query = f"max(last_5m):max:agent.trade.drawdown_pct{{env:{ENV}}} by {{agent_id}} > 99"
     foreign = {**by_hand, "query": query, "message": "foreign"}
     foreign_id = datadog.ask("/api/v1/monitor", "POST", foreign)["id"]
     before = held(datadog.ask)
     fleet.tools.apply(an_observability())
-    wait_for(lambda: len(datadog.monitors()) == MONITORS, what="all monitors", timeout_s=90)
+    wait_for(lambda: len(datadog.monitors()) == MONITORS, what="all monitors")
     watched_at, start = time.time(), exchange.cash("sinking-0")
 
     # One agent fails and is slow; others only fail, are only slow, lose money, or have an empty wallet that the faucet

@@ -239,14 +239,12 @@ def condition_of(sandbox, namespace, name):
 def test_an_agent_recovers_when_its_missing_secret_is_created(sandbox):
     namespace = sandbox.namespace("no-secret", with_key=False)
     sandbox.apply_example(namespace, env=namespace)
-    wait_for(
-        lambda: condition_of(sandbox, namespace, "momentum")[0] == "SecretNotFound", timeout_s=60
-    )
+    wait_for(lambda: condition_of(sandbox, namespace, "momentum")[0] == "SecretNotFound")
     message = condition_of(sandbox, namespace, "momentum")[1]
     assert 'secret "purpleflea-api-key" not found' in message
     assert "spec.api.keySecretRef" in message
     sandbox.namespace(namespace)
-    sandbox.wait_ready(namespace, timeout_s=120)
+    sandbox.wait_ready(namespace)
     sandbox.tools.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
@@ -258,13 +256,11 @@ def test_a_missing_image_stops_the_rollout_until_the_spec_is_fixed(sandbox):
     before = sandbox.pods(namespace)
     image = '{"repository":"localhost/nowhere","tag":"1","pullPolicy":"Never"}'
     sandbox.patch(namespace, "momentum", f'{{"spec":{{"image":{image}}}}}')
-    wait_for(
-        lambda: condition_of(sandbox, namespace, "momentum")[0] == "ImagePullFailed", timeout_s=90
-    )
+    wait_for(lambda: condition_of(sandbox, namespace, "momentum")[0] == "ImagePullFailed")
     assert "spec.image" in condition_of(sandbox, namespace, "momentum")[1]
     running = sandbox.pods(namespace)
     for name in ("momentum-0", "momentum-1"):
         assert running[name]["metadata"]["uid"] == before[name]["metadata"]["uid"]
     sandbox.patch(namespace, "momentum", '{"spec":{"image":null}}')
-    sandbox.wait_ready(namespace, timeout_s=120)
+    sandbox.wait_ready(namespace)
     sandbox.tools.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -27,7 +27,7 @@ def fleet(sandbox, figures):
     point, began = sandbox.audit.end(), time.monotonic()
     sandbox.apply_example(namespace)
     sandbox.wait_ready(namespace)
-    sandbox.observer.wait_until_reporting(NAMES, timeout_s=60)
+    sandbox.observer.wait_until_reporting(NAMES, timeout_s=180)
     took = time.monotonic() - began
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
     figures["agents applied, Ready, trading, telemetry received"] = f"{took:.1f} s"
@@ -131,13 +131,14 @@ def test_telemetry_contains_no_key(sandbox, fleet):
 
 def test_an_idle_minute_has_no_write_and_no_list(sandbox, fleet, figures):
     point = sandbox.audit.end()
-    wait_for(lambda: sandbox.audit.seconds_since(point) >= 60, timeout_s=120, every_s=2)
+    wait_for(lambda: sandbox.audit.seconds_since(point) >= 60, every_s=2)
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
+    seconds = sandbox.audit.seconds_since(point)
     figures["requests of the operator in 60 s of idling"] = str(dict(counts))
     assert {verb for verb, _ in without_leases(counts)} <= {"watch", "get"}, counts
     # A leader reads and renews the lease every 2 s; a standby reads it every 1 to 1.2 s.
-    assert counts["update", "leases"] <= 34, counts
-    assert counts["get", "leases"] <= 96, counts
+    assert counts["update", "leases"] <= seconds / 2 + 4, counts
+    assert counts["get", "leases"] <= seconds * 1.5 + 6, counts
 
 
 def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
@@ -160,7 +161,7 @@ def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
         is_over = bool(listed) and listed <= watched and len(renewals) >= RENEWALS
         return mine if leader in new and is_over else []
 
-    mine = wait_for(requests_of_the_new_leader, timeout_s=60)
+    mine = wait_for(requests_of_the_new_leader)
     figures["requests of a second start"] = str(len(mine))
     entries = sandbox.audit.entries(since=point, user=OPERATOR)
     assert [item for item in entries if item.is_write and item.resource != "leases"] == []
@@ -174,7 +175,7 @@ def test_scaling_to_five_and_back_restarts_no_existing_pod(sandbox, fleet):
     sandbox.wait_ready(namespace)
     assert sorted(sandbox.pods(namespace)) == [*NAMES, "momentum-3", "momentum-4"]
     sandbox.tools.kubectl(*scale, "--replicas=3")
-    wait_for(lambda: sorted(sandbox.pods(namespace)) == NAMES, timeout_s=60)
+    wait_for(lambda: sorted(sandbox.pods(namespace)) == NAMES)
     after = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
     assert after == before
 
@@ -185,12 +186,12 @@ def test_halting_stops_orders_without_a_restart(sandbox, fleet):
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Halted"}}}')
     path = "logs?attribute=event_type:control_changed&attribute=mode:Halted&limit=100"
     agents = lambda: {item["attributes"]["agent_id"] for item in received(sandbox, path)["logs"]}  # noqa: E731
-    wait_for(lambda: set(NAMES) <= agents(), timeout_s=30)
+    wait_for(lambda: set(NAMES) <= agents())
     # The counts arrive with the metrics, and an order may have been in flight when the mode changed.
     beats = heartbeats(sandbox)
-    wait_for(lambda: heartbeats(sandbox) >= beats + 6, timeout_s=30)
+    wait_for(lambda: heartbeats(sandbox) >= beats + 6)
     orders = sum(item.orders for item in sandbox.observer.agents(NAMES))
-    wait_for(lambda: heartbeats(sandbox) >= beats + 15, timeout_s=30)
+    wait_for(lambda: heartbeats(sandbox) >= beats + 15)
     assert sum(item.orders for item in sandbox.observer.agents(NAMES)) == orders
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Active"}}}')
     wait_for(lambda: sum(item.orders for item in sandbox.observer.agents(NAMES)) > orders)
@@ -235,6 +236,6 @@ def test_deleting_the_agent_deletes_all_children_and_keeps_the_journals(sandbox,
             if item["metadata"]["name"] != "kube-root-ca.crt"
         ]
 
-    wait_for(lambda: remaining() == [], timeout_s=60)
+    wait_for(lambda: remaining() == [])
     claims = sandbox.tools.get("persistentvolumeclaims", f"--namespace={namespace}")["items"]
     assert {item["metadata"]["name"] for item in claims} >= {f"state-{name}" for name in NAMES}

@@ -16,7 +16,7 @@ import yaml
 from purpleflea_sandbox.demo import installation
 from support import waiting
 
-wait_for = functools.partial(waiting.wait_for, every_s=0.5, timeout_s=60)
+wait_for = functools.partial(waiting.wait_for, every_s=0.5, timeout_s=180)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 NAMESPACE = "plugin"

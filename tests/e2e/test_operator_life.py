@@ -30,7 +30,7 @@ def replicas(sandbox):
         leader = sandbox.leader()
         return (leader, pods) if len(pods) == 2 and all_ready(pods) and leader in pods else None
 
-    return wait_for(leader_and_pods, timeout_s=90, what="a leader and a standby")
+    return wait_for(leader_and_pods, what="a leader and a standby")
 
 
 def all_ready(pods):
@@ -127,7 +127,7 @@ def test_datadog_scrapes_the_operators_own_metrics(sandbox, replicas, name):
             all_tags = [set(item["tags"]) for item in json.load(response)["series"]]
         return [tags for tags in all_tags if endpoint in tags]
 
-    for tags in wait_for(arrived, what=f"{name} of the leader", timeout_s=90):
+    for tags in wait_for(arrived, what=f"{name} of the leader"):
         assert {"service:purpleflea-operator", "kube_namespace:purpleflea-system"} <= tags
 
 
@@ -139,7 +139,8 @@ def test_the_standby_takes_over_after_sigterm(sandbox, replicas, figures):
     taken = wait_for(lambda: takeover(sandbox, point, leader))
     took, works = since(sandbox, point, taken, began)
     figures["takeover after SIGTERM"] = f"{took:.1f} s; agents listed after {works:.1f} s"
-    assert took <= 3.0
+    # The leader renewed its lease at most 2 s before. If it did not release the lease, it would expire after 8 s.
+    assert took < 8.0
     # Until then its status still says that it is ready, and the next test would have no standby.
     wait_for(lambda: restarts_of(sandbox, leader) > restarts, what="its restart")
 
@@ -152,7 +153,8 @@ def test_the_standby_takes_over_after_sigkill(sandbox, replicas, figures):
     taken = wait_for(lambda: takeover(sandbox, point, leader))
     took, works = since(sandbox, point, taken, began)
     figures["takeover after kill -9"] = f"{took:.1f} s; agents listed after {works:.1f} s"
-    assert took <= 15.0
+    # The lease expires after 10 s. Its exact duration is the subject of the tests in virtual time.
+    assert took <= 30.0
     # Until then its status still says that it is ready, and the next test would have no standby.
     wait_for(lambda: restarts_of(sandbox, leader) > restarts, what="its restart")
 
@@ -172,7 +174,7 @@ def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_resumes(sandbox, 
         sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={namespace}", "--replicas=1")
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_for(lambda: restarts_of(sandbox, leader) > restarts, what="its end", timeout_s=60)
+    wait_for(lambda: restarts_of(sandbox, leader) > restarts, what="its end")
     sandbox.wait_ready(namespace)
     entries = list(sandbox.audit.entries(since=point, user=USER))
     assert [item for item in entries if item.is_write and item.pod == leader] == []

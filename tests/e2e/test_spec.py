@@ -279,4 +279,4 @@ def test_deleting_the_agent_deletes_all_children(sandbox, running):
         items = sandbox.tools.get(KINDS, f"--namespace={namespace}").get("items", [])
         return [item for item in items if item["metadata"]["name"].startswith("extended")]
 
-    wait_for(lambda: not remaining(), timeout_s=60)
+    wait_for(lambda: not remaining())

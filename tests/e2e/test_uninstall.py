@@ -13,7 +13,7 @@ from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
-wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=90)
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 NAMESPACE, HOME, RELEASE = "uninstalled", "purpleflea-moved", "purpleflea-operator"
 CLUSTER_KINDS = (

@@ -60,7 +60,7 @@ def install(sandbox, chart, *, tag=""):
         is_previous = containers[0]["image"].endswith(f":{previous_release.TAG}")
         return bool(leader) and is_previous == (tag == previous_release.TAG)
 
-    wait_for(leads, timeout_s=60, what=f"an operator with the tag {tag or 'of the chart'} leads")
+    wait_for(leads, what=f"an operator with the tag {tag or 'of the chart'} leads")
 
 
 def has_added_field(sandbox):
