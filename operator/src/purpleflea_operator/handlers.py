@@ -1,7 +1,7 @@
-"""Integration with kopf: its settings, the login, and one event handler for each kind. It decides nothing.
+"""Integration with kopf: its settings, the login, and the kinds that it watches. It decides nothing.
 
-kopf watches, authenticates and controls the lifecycle. With null storages it writes nothing into objects. Retries and
-state belong to the operator, because kopf never retries an on.event handler.
+kopf opens the watches, authenticates and controls the lifecycle. The gate of its session (`kube/watch_gate.py`) passes
+the objects to the listeners.
 """
 
 import asyncio
@@ -107,53 +107,12 @@ class _JitteredBackoffs:
         return (seconds * random.uniform(0.5, 1.0) for seconds in backoffs)  # noqa: S311
 
 
-class _NullDiffBase(kopf.DiffBaseStorage):
-    """Storage that stores nothing, because kopf would otherwise copy each object several times per event."""
-
-    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
-        return {}
-
-    def fetch(self, *, body: Any) -> None:
-        return None
-
-    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
-        return None
-
-
-class _NullProgress(kopf.ProgressStorage):
-    """Storage that stores nothing, because no handler has a progress."""
-
-    def fetch(self, *, key: Any, body: Any) -> None:
-        return None
-
-    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
-        return None
-
-    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
-        return None
-
-    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
-        return None
-
-    def clear(self, *, essence: Any) -> Any:
-        return essence
-
-
 def settings() -> kopf.OperatorSettings:
     """Return the settings of kopf: it watches and writes nothing to objects of users."""
     options = kopf.OperatorSettings()
-    options.persistence.diffbase_storage = _NullDiffBase()
-    options.persistence.progress_storage = _NullProgress()
     options.scanning.disabled = True
     options.peering.standalone = True
     options.posting.enabled = False
-    # All workers can run in one iteration of the event loop, so their number bounds the time for which a list blocks
-    # it. A worker occupies its slot for about ten iterations and the timeout. If the iterations are long because the
-    # processor is busy, few slots would delay the event of a halt by seconds. The timeout must not be 0, because a
-    # worker would then never get its first event.
-    options.queueing.worker_limit = 100
-    options.queueing.idle_timeout = 0.001
-    options.queueing.exit_timeout = 0.5
     options.networking.connect_timeout = 10
     options.networking.request_timeout = 30
     options.networking.error_backoffs = _JitteredBackoffs()
@@ -168,28 +127,22 @@ def settings() -> kopf.OperatorSettings:
 
 def register(
     registry: kopf.OperatorRegistry,
-    routes: WatchRoutes,
     kinds: Iterable[ResourceKind],
     connect: Callable[[], Awaitable[kopf.AiohttpSession]],
 ) -> None:
-    """Register the login and one event handler for each of these kinds."""
+    """Register the login, and a handler for each of these kinds, because kopf watches only kinds with handlers."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         return await connect()
 
     for kind in kinds:
-        _register(registry, routes.listener(kind), kind)
+        group, _, version = kind.api_version.rpartition("/")
+        kopf.on.event(group, version, kind.plural, registry=registry, id=kind.plural)(_on_event)
 
 
-def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: ResourceKind) -> None:
-    group, _, version = kind.api_version.rpartition("/")
-
-    @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")
-    async def on_event(event: kopf.RawEvent, **_: Any) -> None:
-        # The raw object, because each access to the views of kopf's body is a call.
-        manifest = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
-        listener.on_event(kind, event["type"], manifest)
+async def _on_event(**_: Any) -> None:
+    """Do nothing. The gate passes the events to the listeners, and kopf gets none."""
 
 
 class Logins:
@@ -253,7 +206,7 @@ async def _run_kopf(
 ) -> BaseException | None:
     """Run kopf until it fails or `restart` is set. Return its error."""
     registry = kopf.OperatorRegistry()
-    register(registry, routes, kinds, connect)
+    register(registry, kinds, connect)
     namespaces = routes.namespaces
     tasks = await kopf.spawn_tasks(
         registry=registry,

@@ -10,9 +10,8 @@ here. The module passes each object on and keeps none.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
@@ -21,17 +20,12 @@ from purpleflea_operator.kube import listing
 from purpleflea_operator.kube.listing import ListReader, PageSize, decoded
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState
-from purpleflea_operator.parsing import mapping, text
+from purpleflea_operator.kube.watch_stream import StartOverError, WatchStream
 
 logger = logging.getLogger(__name__)
 
 _PASSING = (401, 403, 429, 500, 502, 503)
 """Status codes after which a watch continues from its last version."""
-_EVENTS = ("ADDED", "MODIFIED", "DELETED")
-
-
-class _StartOverError(Exception):
-    """The watch cannot continue; the kind must be listed again."""
 
 
 class _FailedError(Exception):
@@ -72,7 +66,7 @@ class Reflector:
         self._target = target
         self._state = state
         self._observer = observer
-        self._header = {"apiVersion": target.kind.api_version, "kind": target.kind.kind}
+        self._stream = WatchStream(target.path, target.kind, observer)
         self._version = ""
         """Resource version from which the watch continues; empty if the kind must be listed."""
 
@@ -83,7 +77,7 @@ class Reflector:
             began = self._state.now()
             try:
                 await (self._watch() if self._version else self._list())
-            except _StartOverError as error:
+            except StartOverError as error:
                 self._version = ""
                 if str(error):
                     self._state.fail(str(error))
@@ -137,22 +131,10 @@ class Reflector:
             self._state.recover()
             # The end of a stream is normal. A stream without bookmarks may be stalled, so it is opened again.
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                async for line in _lines(response.content):
-                    self._process(line)
+                async for version in self._stream.read(response.content.iter_any()):
+                    self._version = version or self._version
                     has_events = True
         self._state.on_stream_end(opened_at, has_events=has_events)
-
-    def _process(self, line: bytes) -> None:
-        event = decoded(line)
-        event_type, manifest = event.get("type"), event.get("object")
-        if not isinstance(manifest, dict):
-            raise _StartOverError("an event of the watch has no object")
-        if event_type == "ERROR":
-            raise _StartOverError(_stream_error(manifest))
-        version = text(mapping(manifest.get("metadata")).get("resourceVersion"))
-        if event_type in _EVENTS:
-            self._observer.on_event(self._target.path, event_type, {**manifest, **self._header})
-        self._version = version or self._version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +170,7 @@ async def refresh(
                     path=target.path, kind=target.kind, status=error.status, message=str(error)
                 )
             hold_s = min(error.retry_after_s, timings.LONGEST_RETRY_AFTER_S)
-        except (_StartOverError, aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        except (StartOverError, aiohttp.ClientError, OSError, TimeoutError, ValueError):
             hold_s = 0.0
         else:
             observer.on_listed(target.path, reader.listing(target.namespace))
@@ -204,7 +186,7 @@ async def _read_list(api: ApiSession, target: Target, observer: WatchObserver) -
 
     Raises:
         _FailedError: The API server did not serve a page.
-        _StartOverError: The version of the list expired between two pages.
+        StartOverError: The version of the list expired between two pages.
         ValueError: A page is not a list.
     """
     reader = ListReader(target.kind, lambda item: observer.on_event(target.path, None, item))
@@ -242,35 +224,13 @@ def _selector(target: Target) -> dict[str, str]:
     return {"labelSelector": target.selector} if target.selector else {}
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield complete lines, and let other tasks run between some of them. An incomplete last line is dropped."""
-    rest: list[bytes] = []
-    size = 0
-    async for chunk in content.iter_any():
-        *lines, tail = chunk.split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            complete = b"".join((*rest, line))
-            rest.clear()
-            size = 0
-            if complete:
-                yield complete
-            if number % listing.SLICE == 0:
-                await asyncio.sleep(0)
-        rest.append(tail)
-        size += len(tail)
-        if size > listing.LINE_LIMIT:
-            raise _StartOverError(
-                f"an event of the watch is longer than {listing.LINE_LIMIT} bytes"
-            )
-
-
 def _check(response: aiohttp.ClientResponse, payload: bytes) -> None:
     """Raise an error unless the response is the requested one."""
     status = response.status
     if status == 200:
         return
     if status == 410:
-        raise _StartOverError
+        raise StartOverError
     hold = response.headers.get("Retry-After", "")
     hold_s = float(hold) if hold.isdecimal() and len(hold) < 10 else 0.0
     raise _FailedError(status, _message(payload), hold_s)
@@ -282,9 +242,3 @@ def _message(payload: bytes) -> str:
         return str(decoded(payload)["message"])[:500]
     except (ValueError, KeyError):
         return payload.decode("utf-8", "replace")[:200]
-
-
-def _stream_error(status: dict[str, Any]) -> str:
-    """Return the text of an error in a stream, or an empty text if the version of the watch expired."""
-    code = status.get("code")
-    return "" if code == 410 else f"{code}: {str(status.get('message'))[:500]}"

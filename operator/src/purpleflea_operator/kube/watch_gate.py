@@ -1,10 +1,10 @@
-"""Paces kopf's lists and watches by path, takes the objects out of its lists, and replaces errors that end kopf.
+"""Paces kopf's lists and watches by path, takes the objects out of them, and replaces errors that end kopf.
 
 kopf ends all its watches if one of them is refused (404, 403) or reports an unexpected error in its stream, and it
 opens a watch that ends at once again without a pause. It keeps every object of a list until a worker has processed it.
 The gate is an aiohttp middleware of kopf's session, so each path, which is a kind in a namespace, fails and recovers
-separately. The gate passes the objects of a list to the observer and gives kopf an empty list. It must not change a
-request, except that it requests a page with fewer objects if a page is too large.
+separately. The gate passes the objects of lists and events to the observer, and gives kopf empty lists and bookmarks.
+It must not change a request, except that it requests a page with fewer objects if a page is too large.
 """
 
 import functools
@@ -20,13 +20,13 @@ from purpleflea_operator.kube import listing
 from purpleflea_operator.kube.listing import ListReader, PageSize, decoded
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState, WatchStates
+from purpleflea_operator.kube.watch_stream import StartOverError, WatchStream
 from purpleflea_operator.parsing import Manifest
 
 Sleep = Callable[[float], Awaitable[None]]
 
 _PASSED_ON = (401,)
 """kopf reads the credentials again after a 401."""
-_ERROR = b'{"type":"ERROR"'
 _START_OVER = (
     b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired",'
     b'"message":"the watch must start over"}}\n'
@@ -76,11 +76,17 @@ def _empty_list(kind: ResourceKind, *, version: str, token: str) -> bytes:
 
 
 class _Stream:
-    """Content of a watch: complete lines, with errors replaced by the only one after which kopf lists again."""
+    """Content of a watch. Its events go to the observer, and kopf reads only their versions, as bookmarks.
 
-    def __init__(self, content: aiohttp.StreamReader, opened_at: float, *, expired: bool) -> None:
+    kopf would pass each event through a queue and a task of its object, which takes about ten iterations of the event
+    loop. If the processor is busy, this delays a halt by a second.
+    """
+
+    def __init__(
+        self, content: aiohttp.StreamReader, opened_at: float, events: WatchStream
+    ) -> None:
         self._content = content
-        self._expired = expired
+        self._events = events
         self.opened_at = opened_at
         self.has_events = False
         self.error = ""
@@ -89,32 +95,31 @@ class _Stream:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Yield chunks that end at the end of a line. An incomplete last line is dropped, because kopf would fail."""
-        if self._expired:
+        """Yield a bookmark after the events of each chunk, or the only error after which kopf lists again."""
+        try:
+            async for version in self._events.read(self._content.iter_chunked(size)):
+                self.has_events = True
+                if version:
+                    yield _bookmark(version)
+        except StartOverError as error:
+            self.error = str(error)
             yield _START_OVER
-            return
-        rest = b""
-        async for chunk in self._content.iter_chunked(size):
-            head, newline, tail = chunk.rpartition(b"\n")
-            if not newline:
-                rest += chunk
-                continue
-            lines, rest = rest + head + newline, tail
-            if _ERROR in lines and (lines := self._checked(lines)).endswith(_START_OVER):
-                yield lines
-                return
-            self.has_events = True
-            yield lines
+        except ValueError as error:
+            self.error = f"unreadable event in the stream: {error}"[:500]
+            yield _START_OVER
 
-    def _checked(self, lines: bytes) -> bytes:
-        """Replace an error and drop the lines after it."""
-        checked: list[bytes] = []
-        for line in lines.splitlines(keepends=True):
-            if line.startswith(_ERROR):
-                self.error = _stream_error(line)
-                return b"".join((*checked, _START_OVER))
-            checked.append(line)
-        return lines
+
+class _ExpiredStream(_Stream):
+    """Content of a watch that cannot start, because its version has expired."""
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Yield the error after which kopf lists again."""
+        yield _START_OVER
+
+
+def _bookmark(version: str) -> bytes:
+    event = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class WatchGate:
@@ -161,7 +166,9 @@ class WatchGate:
         if not is_expired:
             await _check(path, response)
         path.must_start_over = False
-        stream = _Stream(response.content, path.state.now(), expired=is_expired)
+        of_path = _ExpiredStream if is_expired else _Stream
+        events = WatchStream(path.state.path, path.kind, self._observer)
+        stream = of_path(response.content, path.state.now(), events)
         response.status = 200
         # kopf reads only `iter_chunked`; the rest is passed to the original content.
         response.content = cast(aiohttp.StreamReader, stream)
@@ -292,13 +299,3 @@ async def _message(response: aiohttp.ClientResponse) -> str:
         return str(decoded(payload)["message"])[:500]
     except (ValueError, KeyError):
         return payload.decode("utf-8", "replace")[:200]
-
-
-def _stream_error(line: bytes) -> str:
-    """Return the text of an error in a stream, or an empty text if the version of the watch expired."""
-    try:
-        status = orjson.loads(line)["object"]
-        code, message = status.get("code"), status.get("message")
-    except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError):
-        return "unreadable error in the stream"
-    return "" if code == 410 else f"{code}: {str(message)[:500]}"

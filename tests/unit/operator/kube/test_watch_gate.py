@@ -12,7 +12,8 @@ from purpleflea_operator.kube.watch_gate import WatchGate, WatchRefusedError
 from purpleflea_operator.kube.watch_state import WatchStates
 
 PODS, NODES = "/api/v1/pods", "/api/v1/nodes"
-EVENT = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
+EVENT = b'{"type":"ADDED","object":{"metadata":{"uid":"a","resourceVersion":"5"}}}\n'
+BOOKMARK = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}\n'
 START_OVER = 410
 
 
@@ -108,7 +109,7 @@ async def test_a_short_watch_with_events_is_opened_again_within_half_a_second(se
     for _ in range(20):
         await server.watch()
     for _ in range(20):
-        assert await server.watch(EVENT) == EVENT
+        assert await server.watch(EVENT) == BOOKMARK
     delays = [b - a for a, b in zip(server.at, server.at[1:], strict=False)]
     assert max(delays[-18:]) <= 0.5
     assert min(delays[-18:]) >= 0.25
@@ -266,7 +267,7 @@ async def test_a_list_that_cannot_be_complete_starts_over_and_is_not_reported(se
     assert orjson.loads(stream)["object"]["code"] == START_OVER
     await server.list(a_page("a"))
     assert server.listed == [(PODS, {"a"}, 7)]
-    assert await server.watch(EVENT) == EVENT
+    assert await server.watch(EVENT) == BOOKMARK
 
 
 async def test_an_object_of_a_list_gets_the_kind_that_it_lacks(server):
@@ -317,9 +318,9 @@ async def test_an_expired_version_in_the_status_code_starts_the_watch_over(serve
     ],
 )
 async def test_an_error_in_a_stream_starts_the_watch_over_and_is_a_failure(server, error):
-    first, last = (await server.watch(EVENT + error + EVENT)).splitlines()
-    assert first + b"\n" == EVENT
-    assert orjson.loads(last)["object"]["code"] == START_OVER
+    (line,) = (await server.watch(EVENT + error + EVENT)).splitlines()
+    assert orjson.loads(line)["object"]["code"] == START_OVER
+    assert server.objects == [(PODS, "ADDED", "a")]
     await server.list(a_page())
     assert server.at[1] > 0
 
@@ -332,14 +333,32 @@ async def test_an_expired_version_in_a_stream_is_not_a_failure(server, caplog):
 
 
 async def test_an_object_that_contains_the_text_of_an_error_is_not_an_error(server):
-    line = b'{"type":"ADDED","object":{"spec":{"a":{"type":"ERROR"}}}}\n'
-    assert await server.watch(line) == line
+    line = b'{"type":"ADDED","object":{"spec":{"a":{"type":"ERROR"}},"metadata":{"uid":"b"}}}\n'
+    assert await server.watch(line) == b""
+    assert server.objects == [(PODS, "ADDED", "b")]
 
 
 async def test_lines_are_complete_whatever_the_chunks_are(server):
     whole = EVENT * 3
     chunks = [whole[index : index + 7] for index in range(0, len(whole), 7)]
-    assert await server.watch(*chunks, b'{"type":"ADDED","obj') == whole
+    assert await server.watch(*chunks, b'{"type":"ADDED","obj') == BOOKMARK * 3
+    assert server.objects == [(PODS, "ADDED", "a")] * 3
+
+
+async def test_the_events_of_a_watch_reach_the_observer_and_kopf_gets_their_last_version(server):
+    deleted = b'{"type":"DELETED","object":{"metadata":{"uid":"b","resourceVersion":"7"}}}\n'
+    later = BOOKMARK.replace(b'"5"', b'"9"')
+    assert await server.watch(EVENT + deleted) == BOOKMARK.replace(b'"5"', b'"7"')
+    assert await server.watch(EVENT + later) == later
+    assert server.objects == [(PODS, "ADDED", "a"), (PODS, "DELETED", "b"), (PODS, "ADDED", "a")]
+
+
+async def test_an_event_without_an_end_starts_the_watch_over(server, monkeypatch):
+    monkeypatch.setattr("purpleflea_operator.kube.listing.LINE_LIMIT", 100)
+    (line,) = (await server.watch(*(b"x" * 60, b"x" * 60, EVENT))).splitlines()
+    assert orjson.loads(line)["object"]["code"] == START_OVER
+    await server.list(a_page())
+    assert server.at[1] > 0
 
 
 async def test_a_failure_is_logged_when_it_starts_and_when_it_ends(server, caplog):
