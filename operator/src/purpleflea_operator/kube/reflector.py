@@ -2,9 +2,8 @@
 
 `refresh` lists a path once more, beside its watch.
 
-kopf watches the kinds of users. It keeps every object of a list until a worker processed it, starts all its watches
-over together, and cannot watch a kind that is installed later. The kinds that are only cached are therefore watched
-here. The module passes each object on and keeps none.
+kopf watches the kinds of users. It starts all its watches over together, and cannot watch a kind that is installed
+later. The kinds that are only cached are therefore watched here. The module passes each object on and keeps none.
 """
 
 import asyncio
