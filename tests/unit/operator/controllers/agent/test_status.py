@@ -350,6 +350,17 @@ def test_a_start_without_a_problem_is_not_reported_at_once(current):
     assert status.is_only_start(current, next_of(starting, current))
 
 
+def test_a_new_pod_that_the_scheduler_rejects_is_not_reported_at_once():
+    message = '0/1 nodes are available: persistentvolumeclaim "state-momentum-0" not found'
+    rejected = [a_pod(ready=False, node="", message=message)]
+    node_agent = a_datadog_daemon_set(host_ports=True)
+    starting = with_workload(ROLLING, pods=rejected, daemon_set=node_agent)
+    wanted = next_of(starting, PENDING)
+    assert "Unschedulable" in {item["reason"] for item in wanted["conditions"]}
+    assert status.is_only_start(PENDING, wanted)
+    assert not status.is_only_start({"observedGeneration": 1}, wanted)
+
+
 @pytest.mark.parametrize(
     ("current", "changes"),
     [

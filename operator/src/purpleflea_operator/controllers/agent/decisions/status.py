@@ -11,7 +11,7 @@ from purpleflea_operator.api.explanations.agent import (
     IN_PROGRESS,
     WITHOUT_EVENTS,
 )
-from purpleflea_operator.api.reasons import Severity
+from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.agent.decisions import (
     metrics_budget,
     starting_pods,
@@ -150,11 +150,16 @@ def is_only_progress(
 
 
 def is_only_start(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether `wanted` is the first status, and reports only that the agents start as expected."""
+    """Return whether `wanted` is the first status, and reports only that the agents start as expected.
+
+    The scheduler may reject a new pod once, because it has not received the pod's claim yet, or the claim is not bound.
+    """
     if "observedGeneration" in current:
         return False
     severities = [
-        AGENT_REASONS.severity(item["type"], item["reason"])
+        Severity.IN_PROGRESS
+        if item["reason"] == Reason.UNSCHEDULABLE
+        else AGENT_REASONS.severity(item["type"], item["reason"])
         for item in wanted["conditions"]
         if item["type"] not in WITHOUT_EVENTS
     ]
