@@ -93,7 +93,7 @@ class Sandbox:
 def sandbox(shared_sandbox):
     """Return the sandbox of the run; the agents are deleted after each module."""
     yield shared_sandbox
-    shared_sandbox.tools.kubectl("delete", "pfa,pfo", "--all", "--all-namespaces", "--timeout=60s")
+    shared_sandbox.tools.kubectl("delete", "pfa,pfo", "--all", "--all-namespaces", "--timeout=180s")
 
 
 @pytest.fixture(scope="session")

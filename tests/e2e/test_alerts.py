@@ -284,6 +284,6 @@ def test_faults_alert_exactly_the_affected_agents(fleet):
     }
     assert late == {}
 
-    fleet.tools.kubectl("delete", "pfo", "alerts", f"--namespace={NAMESPACE}", "--timeout=90s")
+    fleet.tools.kubectl("delete", "pfo", "alerts", f"--namespace={NAMESPACE}", "--timeout=180s")
     assert held(datadog.ask) == before
     datadog.ask(f"/api/v1/monitor/{foreign_id}", "DELETE")

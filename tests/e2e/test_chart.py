@@ -1,11 +1,15 @@
 """The test of the operator's chart on the cluster: it passes, leaves nothing, and names the cause if it fails."""
 
+import functools
+
 import pytest
 import yaml
 
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.errors import DemoError
+from support import waiting
 
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAME, PLACE = "purpleflea-operator-test", f"--namespace={installation.OPERATOR}"
@@ -19,7 +23,7 @@ def left(sandbox):
 def test_helm_test_proves_an_agent_and_leaves_nothing(sandbox):
     answer = sandbox.tools.helm("test", "purpleflea-operator", PLACE)
     assert "Phase:          Succeeded" in answer
-    assert left(sandbox) == set()
+    wait_for(lambda: left(sandbox) == set(), what="no object of the test left")
 
 
 def test_helm_test_fails_with_the_cause_and_the_next_one_passes(sandbox):
@@ -40,7 +44,7 @@ def test_helm_test_fails_with_the_cause_and_the_next_one_passes(sandbox):
     finally:
         sandbox.tools.kubectl("delete", "resourcequota/small", PLACE)
     sandbox.tools.helm("test", "purpleflea-operator", PLACE)
-    assert left(sandbox) == set()
+    wait_for(lambda: left(sandbox) == set(), what="no object of the test left")
 
 
 def objects(text):

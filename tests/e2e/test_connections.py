@@ -148,7 +148,7 @@ def csi_driver(sandbox):
         installation.wait_for(tools, installation.DATADOG, DAEMON_SET[0])
 
     yield install
-    tools.kubectl("delete", "pfa", "--all", "--all-namespaces", "--timeout=60s")
+    tools.kubectl("delete", "pfa", "--all", "--all-namespaces", "--timeout=180s")
     wait_for(lambda: not any(csi_volumes(pod) for pod in all_pods(sandbox)), what="no volume")
     install("false")
 

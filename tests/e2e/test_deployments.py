@@ -124,6 +124,6 @@ def test_deleting_the_resource_deletes_its_monitors(fleet):
             return json.load(response)
 
     wait_for(lambda: len(monitors()) == MONITORS, what="all monitors")
-    fleet.tools.kubectl("delete", "pfo", "fleet", f"--namespace={NAMESPACE}", "--timeout=60s")
+    fleet.tools.kubectl("delete", "pfo", "fleet", f"--namespace={NAMESPACE}", "--timeout=180s")
 
     assert monitors() == []

@@ -120,7 +120,8 @@ def test_real_agents_acknowledge_a_halt_and_trade_again_after_it(fleet, figures)
     assert status["drained"] == 3
     assert status["requestedBy"] == HALTER
     assert status["createdBy"] == "kubectl-create"
-    assert mode(fleet) == "Halted"
+    # The status of the agent is written after that of the halt.
+    wait_for(lambda: mode(fleet) == "Halted", what="the agent reports the halt")
     message = fleet.conditions(NAMESPACE)["TradingActive"]["message"]
     assert "PurpleFleaHalt halts/incident" in message
     assert "prices are wrong" in message
@@ -243,4 +244,4 @@ def test_without_an_operator_a_draining_halt_blocks_neither_force_nor_its_namesp
     force = "purpleflea.com/force-resume=true"
     fleet.tools.kubectl("annotate", "pfh", "forced", f"--namespace={namespace}", force)
     delete(fleet, "forced", namespace=namespace)
-    fleet.tools.kubectl("delete", "namespace", namespace, "--timeout=60s")
+    fleet.tools.kubectl("delete", "namespace", namespace, "--timeout=180s")

@@ -61,8 +61,10 @@ def scale(sandbox, replicas):
     there = f"--namespace={installation.OPERATOR}"
     sandbox.tools.kubectl("scale", OPERATOR, f"--replicas={replicas}", there)
     if replicas:
-        sandbox.tools.kubectl("rollout", "status", OPERATOR, there, "--timeout=60s")
+        sandbox.tools.kubectl("rollout", "status", OPERATOR, there, "--timeout=180s")
     else:
+        # Before it ends, the standby can take a released Lease.
+        wait_for(lambda: sandbox.pods(installation.OPERATOR) == {}, what="the end of the operator")
         wait_for(lambda: not sandbox.leader(), what="the operator released its Lease")
 
 
@@ -83,10 +85,11 @@ def test_a_halt_is_proven_and_a_resume_ends_it(fleet, plugin):
     done = plugin("halt", "--all", "--reason=wrong prices", "--name=incident", "--wait=drained")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROVEN: 3/3 running agents of 1 resources" in done.stdout
-    assert mode(fleet) == "Halted"
+    # The plugin reads the halt. The status of the agent is written after that of the halt.
+    wait_for(lambda: mode(fleet) == "Halted", what="the agent reports the halt")
     done = plugin("resume", "incident")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert mode(fleet) == "Active"
+    wait_for(lambda: mode(fleet) == "Active", what="the agent reports the end of the halt")
 
 
 def test_the_operator_renders_the_objects_that_it_has_applied(fleet, plugin):

@@ -122,8 +122,13 @@ def test_a_monitor_halts_its_agent_once_and_cannot_resume_it(rights):
         return rights.conditions(NAMESPACE).get("TradingActive", {}).get("reason")
 
     wait_for(lambda: reason() == "Halted", what="the agent halted")
-    halt = rights.tools.get("pfh", f"monitor-{AGENT}", f"--namespace={NAMESPACE}")
-    assert halt["status"]["requestedBy"] in ("", RUNNER)
+
+    def status():
+        halt = rights.tools.get("pfh", f"monitor-{AGENT}", f"--namespace={NAMESPACE}")
+        return halt.get("status")
+
+    # The status of the agent can be written first.
+    assert wait_for(status, what="the status of the halt")["requestedBy"] in ("", RUNNER)
     # The same alert again, or another monitor of the agent.
     with pytest.raises(DemoError, match="already exists"):
         create(rights, a_halt(reason="Datadog monitor position-mismatch"))

@@ -124,4 +124,4 @@ def test_uninstalling_is_refused_with_the_command_while_a_finalizer_is_left(sand
     patch = '--patch={"metadata":{"finalizers":null}}'
     name = "purplefleaobservability/left"
     sandbox.tools.kubectl("patch", name, place, "--type=merge", patch)
-    sandbox.tools.kubectl("delete", name, place, "--timeout=30s")
+    sandbox.tools.kubectl("delete", name, place, "--timeout=180s")

@@ -167,7 +167,7 @@ def test_the_example_creates_repairs_and_deletes_all_objects(
         lambda: monitors.of(uid).get("Purple Flea agent: high drawdown", deleted) != deleted,
         what="the recreated monitor",
     )
-    tools.kubectl("delete", "pfo/fleet", f"--namespace={namespace}", "--timeout=60s")
+    tools.kubectl("delete", "pfo/fleet", f"--namespace={namespace}", "--timeout=180s")
     assert monitors.of(uid) == {}
     assert held(monitors.ask) == before
     read = {

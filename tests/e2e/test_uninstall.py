@@ -14,7 +14,7 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 NAMESPACE, HOME, RELEASE = "uninstalled", "purpleflea-moved", "purpleflea-operator"
 CLUSTER_KINDS = (
     "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,"
@@ -62,6 +62,12 @@ def pods(sandbox):
     }
 
 
+def wait_for_rest(sandbox, namespace, expected):
+    """Wait until only these objects are left. The garbage collector removes the pods of hooks later."""
+    rest = lambda: left(sandbox, namespace)  # noqa: E731
+    wait_for(lambda: rest() == expected, what=f"only {sorted(expected)} left in {namespace}")
+
+
 def stopped(sandbox):
     sandbox.tools.kubectl(
         "scale", f"deployment/{RELEASE}", "--replicas=0", f"--namespace={installation.OPERATOR}"
@@ -74,7 +80,7 @@ def chart(sandbox):
     """Return the path of the chart. Afterwards, the operator is installed in its usual namespace."""
     path = sandbox.checkout / "charts" / "purpleflea-operator"
     yield path
-    sandbox.tools.kubectl("delete", f"namespace/{HOME}", "--ignore-not-found", "--timeout=60s")
+    sandbox.tools.kubectl("delete", f"namespace/{HOME}", "--ignore-not-found", "--timeout=180s")
     helm(
         sandbox,
         *("upgrade", "--install", RELEASE, str(path), "--take-ownership"),
@@ -112,7 +118,7 @@ def test_uninstalling_the_operator_first_leaves_the_crds_and_running_agents(
     # Requests of an operator whose role is being deleted would be denied, and test_rights counts these.
     stopped(sandbox)
     helm(sandbox, "uninstall", RELEASE, namespace=installation.OPERATOR)
-    assert left(sandbox, installation.OPERATOR) == CRDS | {f"lease/{RELEASE}"}
+    wait_for_rest(sandbox, installation.OPERATOR, CRDS | {f"lease/{RELEASE}"})
     assert pods(sandbox) == running
     assert sandbox.agent(NAMESPACE)["spec"]["replicas"] == 1
 
@@ -193,8 +199,8 @@ def test_deleting_agents_and_crds_first_leaves_only_the_journals(sandbox, chart,
     wait_for(lambda: remaining() == set(), what="no child of the agent")
     helm(sandbox, "uninstall", RELEASE)
     wait_for(lambda: sandbox.pods(HOME) == {}, what="the end of the operator")
-    assert left(sandbox, HOME) == CRDS | {f"lease/{RELEASE}"}
-    sandbox.tools.kubectl("delete", *CRDS, "--timeout=60s")
-    assert left(sandbox, HOME) == {f"lease/{RELEASE}"}
+    wait_for_rest(sandbox, HOME, CRDS | {f"lease/{RELEASE}"})
+    sandbox.tools.kubectl("delete", *CRDS, "--timeout=180s")
+    wait_for_rest(sandbox, HOME, {f"lease/{RELEASE}"})
     claims = sandbox.tools.get("persistentvolumeclaims", f"--namespace={NAMESPACE}")["items"]
     assert {"state-momentum-0"} <= {item["metadata"]["name"] for item in claims}

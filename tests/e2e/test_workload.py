@@ -225,7 +225,8 @@ def test_stopped_scales_to_zero_and_active_starts_the_pods_again(kept):
     kept.patch(trading={"mode": "Stopped"})
     kept.wait_for_condition("TradingActive", "False", "Stopped")
     wait_for(lambda: kept.pods() == {}, what="no pod")
-    assert kept.conditions()["WorkloadAvailable"]["reason"] == "ScaledToZero"
+    reason = lambda: kept.conditions()["WorkloadAvailable"]["reason"]  # noqa: E731
+    wait_for(lambda: reason() == "ScaledToZero", what="ScaledToZero")
     kept.patch(trading={"mode": "Active"})
     kept.ready()
     kept.wait_for_condition("TradingActive", "True", "Active")

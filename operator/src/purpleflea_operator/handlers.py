@@ -65,10 +65,6 @@ class WatchRoutes:
         """Namespaces that the operator is bound to. Empty means the whole cluster."""
         return self._scope.namespaces
 
-    def listener(self, kind: ResourceKind) -> Listener:
-        """Return the listener of a kind."""
-        return self._routes[self._scope.paths(kind)[0]][0]
-
     def targets(self, kind: ResourceKind) -> Iterator[Target]:
         """Yield the paths of a kind, with the selector of its objects."""
         for namespace, path in self._scope.paths_by_namespace(kind).items():

@@ -89,10 +89,7 @@ async def _run(clock: clocks.Clock, scenario: str, halt: Callable[[World], None]
                 world.server.delete("Pod", NS, f"{NAME}-{ordinal}")
         await asyncio.sleep(120)
         report.is_proven, report.trading = is_reported(world), len(_trading(world))
-        world.server.clear()
-        await asyncio.sleep(60)
-        writes = [item for item in world.server.writes() if item.resource != "leases"]
-        report.writes_afterwards = len(writes)
+        report.writes_afterwards = await world.writes_of_a_minute()
         assert not world.errors
         return report
 

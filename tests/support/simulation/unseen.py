@@ -225,10 +225,7 @@ async def _run(clock: clocks.Clock, change: Act, halt: Callable[[World], None]) 
         report.is_proven = traders.is_reported()
         reads = world.server.lists(resource="pods")
         report.reads = sum("fieldSelector" in item.query for item in reads)
-        world.server.clear()
-        await asyncio.sleep(60)
-        writes = [item for item in world.server.writes() if item.resource != "leases"]
-        report.writes_afterwards = len(writes)
+        report.writes_afterwards = await world.writes_of_a_minute()
         assert not world.errors
         return report
 

@@ -167,6 +167,12 @@ class World:
     def now_s(self) -> float:
         return self.clock.now_s
 
+    async def writes_of_a_minute(self) -> int:
+        """Let a minute pass, and return the number of writes in it, without those of the leader election."""
+        self.server.clear()
+        await asyncio.sleep(60)
+        return sum(item.resource != "leases" for item in self.server.writes())
+
     def deploy(self, replicas: int = 1) -> None:
         """Start the pods of the operator."""
         for _ in range(replicas):
