@@ -1,5 +1,7 @@
 """Upgrades of a fleet while writes fail, agents fail, users change specs and the leader changes, in virtual time."""
 
+from datetime import timedelta
+
 import pytest
 
 from support.simulation.matrix import upgrades
@@ -51,3 +53,11 @@ def test_a_good_template_costs_one_write_more_for_an_agent_with_several_pods():
     found = upgrades.simulated(upgrades.changed_while_young(is_good=True), replicas=3)
     assert (found.running, found.unready) == (3, 1)
     assert found.attempts[FIRST] == 2
+
+
+@pytest.mark.parametrize("hours", [0, 1, -1])
+def test_a_pod_that_fails_within_min_ready_seconds_stops_the_rollout_whatever_the_clock_shows(
+    hours,
+):
+    step = timedelta(hours=hours)
+    assert upgrades.simulated(upgrades.fails_after_ready(step=step), replicas=3).running == 1

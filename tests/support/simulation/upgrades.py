@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from support.apiserver.faults import Fault
@@ -74,6 +75,11 @@ class Fleet:
     def running(self, name: str) -> int:
         """Return the number of pods of an agent with the new image."""
         return sum(is_new(pod) for pod in self.server.objects("Pod") if _agent_of(pod) == name)
+
+    def ready(self, name: str) -> list[str]:
+        """Return the pods of an agent that are ready with the new image."""
+        pods = [pod for pod in self.server.objects("Pod") if _agent_of(pod) == name]
+        return [pod["metadata"]["name"] for pod in pods if is_new(pod) and is_ready(pod)]
 
     async def upgrade(self, *, restart_percent: int = 5) -> None:
         """Replace the operator by one with another default image."""
@@ -161,7 +167,7 @@ async def _fail_first(fleet: Fleet, *, restart_percent: int = 5) -> str:
     await fleet.upgrade(restart_percent=restart_percent)
     await fleet.world.wait_for(fleet.upgraded, REASONABLE_S, "one agent is upgraded")
     (failing,) = fleet.upgraded()
-    _crash(fleet, failing)
+    _crash(fleet, f"{failing}-0")
     await asyncio.sleep(60)
     fleet.fail(failing)
     await asyncio.sleep(60)
@@ -172,7 +178,7 @@ def _crash(fleet: Fleet, name: str) -> None:
     state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
     status = {"name": "agent", "ready": False, "restartCount": 3, "state": state}
     change = {"spec": {"nodeName": "node-0"}, "status": {"containerStatuses": [status]}}
-    fleet.server.patch("Pod", NS, f"{name}-0", change)
+    fleet.server.patch("Pod", NS, name, change)
 
 
 async def fixed_by_a_user(fleet: Fleet, found: Upgrade) -> None:
@@ -208,7 +214,7 @@ async def scaled_around_a_leader_change(fleet: Fleet, found: Upgrade) -> None:
         await asyncio.sleep(delay_s)
         fleet.patch(failing, {"replicas": replicas})
         await asyncio.sleep(40)
-        _crash(fleet, failing)
+        _crash(fleet, f"{failing}-0")
         await asyncio.sleep(30)
         fleet.server.delete("Pod", NS, f"{failing}-0")
         await asyncio.sleep(30)
@@ -249,6 +255,23 @@ def changed_while_young(*, is_good: bool) -> Play:
         else:
             await asyncio.sleep(1000)
         found.settled_s = fleet.world.now_s - began
+        found.running = fleet.running(FIRST)
+
+    return play
+
+
+def fails_after_ready(*, step: timedelta) -> Play:
+    """Return the play of an image whose pods fail 20 s after they became ready, while the clock is set."""
+
+    async def play(fleet: Fleet, found: Upgrade) -> None:
+        fleet.world.clock.step = step
+        fleet.patch(FIRST, {"image": {"repository": NEW.rpartition(":")[0], "tag": "next"}})
+        await fleet.world.wait_for(lambda: bool(fleet.ready(FIRST)), 60, "a new pod is ready")
+        await asyncio.sleep(20)
+        (failing,) = fleet.ready(FIRST)
+        fleet.fail(FIRST)
+        _crash(fleet, failing)
+        await asyncio.sleep(300)
         found.running = fleet.running(FIRST)
 
     return play

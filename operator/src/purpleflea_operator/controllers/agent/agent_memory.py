@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Acknowledgement, Control
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.ready_times import ReadyTimes
 from purpleflea_operator.controllers.agent.decisions.remembered import (
     ExpansionRejection,
     Remembered,
@@ -100,6 +101,8 @@ class AgentMemory:
     """The failed writes because of which the agent waits for another restart slot."""
     pods_seen: dict[str, bool] = field(default_factory=dict)
     """Names of the pods of the last pass, and whether each was being deleted."""
+    ready_times: ReadyTimes | None = None
+    """The ready pods of the last pass; None before the first one."""
     unseen: dict[str, float] = field(default_factory=dict)
     """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     unrestored: dict[str, WriteFailure] = field(default_factory=dict)

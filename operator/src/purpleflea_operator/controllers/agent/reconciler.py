@@ -27,6 +27,7 @@ from purpleflea_operator.controllers.agent.apply import (
 from purpleflea_operator.controllers.agent.decisions import (
     instrumentation,
     plan,
+    ready_times,
     remembered,
     rollout,
     status,
@@ -266,9 +267,11 @@ class Reconciler:
 
     def _observe(self, resource: dict[str, Any], memory: AgentMemory) -> ObservedState:
         surroundings = self._deps.surroundings(resource, cluster=self._cluster_name)
-        now = self._now()
-        known = memory.snapshot(now, self._clock())
+        now, monotonic_s = self._now(), self._clock()
+        known = memory.snapshot(now, monotonic_s)
         observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
+        memory.ready_times = ready_times.seen(observed.pods, memory.ready_times, monotonic_s)
+        observed = ready_times.corrected(observed, memory.ready_times, now, monotonic_s)
         if observed.stateful_set is not None:
             memory.recreated = None
         if not remembered.applies(memory.expansion, observed.agent, observed.claims):
