@@ -248,7 +248,8 @@ DEBOUNCE_PROGRESS_S = 15.0
 """A rollout is reported as in progress only after this time. Most rollouts are complete by then and need one write."""
 DEBOUNCE_START_S = 3.0
 """The first status of an agent that starts without a problem is written after this time, unless the agent is ready
-before. Until then the CRD gives it the condition Ready with the reason WaitingForOperator."""
+before. Until then the CRD gives it the condition Ready with the reason WaitingForOperator. A status that reports a pod
+that the scheduler rejects waits for the same time."""
 DEBOUNCE_RECHECK_S = 0.25
 """Delay before a debounced status is computed again."""
 REPORT_AFTER_FAILURES = 3

@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 )
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from support.builders import CREATED, a_datadog_daemon_set, a_pod, a_spec
-from support.observed_states import a_stateful_set, observed_state
+from support.observed_states import a_stateful_set, agent_value, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -359,6 +359,35 @@ def test_a_new_pod_that_the_scheduler_rejects_is_not_reported_at_once():
     assert "Unschedulable" in {item["reason"] for item in wanted["conditions"]}
     assert status.is_only_start(PENDING, wanted)
     assert not status.is_only_start({"observedGeneration": 1}, wanted)
+
+
+REJECTED = a_pod("momentum-1", ready=False, node="", message="persistentvolumeclaim not found")
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        pytest.param({"pods": [a_pod(), REJECTED]}, True, id="a pod is added"),
+        pytest.param({"pods": [CRASHING, REJECTED]}, False, id="another pod crashes"),
+        pytest.param({"pods": [a_pod(), a_pod("momentum-1", ready=False)]}, False, id="it starts"),
+        pytest.param(
+            {
+                "pods": [a_pod(), REJECTED],
+                "agent": agent_value(trading={"mode": "Halted"}),
+            },
+            False,
+            id="the mode changes",
+        ),
+        pytest.param({"pods": [a_pod(), REJECTED], "daemon_set": None}, False, id="no node agent"),
+    ],
+)
+def test_a_rejected_pod_beside_running_ones_is_not_reported_at_once(changes, waits):
+    node_agent = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
+    current = next_of(with_workload(a_stateful_set(), pods=[a_pod()], **node_agent))
+    later = with_workload(ROLLING, **{**node_agent, **changes})
+    wanted = next_of(later, current)
+    assert status.is_only_start(current, wanted) is waits
+    assert not status.is_only_start(wanted, next_of(later, wanted))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator import timings
+from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import (
     AGENT_REASONS,
     IN_PROGRESS,
@@ -150,20 +151,34 @@ def is_only_progress(
 
 
 def is_only_start(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether `wanted` is the first status, and reports only that the agents start as expected.
+    """Return whether `wanted` reports only that pods start as expected, in the first status or besides earlier pods.
 
     The scheduler may reject a new pod once, because it has not received the pod's claim yet, or the claim is not bound.
     """
-    if "observedGeneration" in current:
-        return False
+    known = {
+        item["type"]: (item["status"], item["reason"]) for item in current.get("conditions", ())
+    }
+    changed = [
+        item
+        for item in wanted["conditions"]
+        if known.get(item["type"]) != (item["status"], item["reason"])
+    ]
     severities = [
         Severity.IN_PROGRESS
         if item["reason"] == Reason.UNSCHEDULABLE
         else AGENT_REASONS.severity(item["type"], item["reason"])
-        for item in wanted["conditions"]
+        for item in changed
         if item["type"] not in WITHOUT_EVENTS
     ]
+    if "observedGeneration" in current and not _is_only_rejection(changed):
+        return False
     return Severity.IN_PROGRESS in severities and Severity.WARNING not in severities
+
+
+def _is_only_rejection(changed: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the scheduler has rejected a pod, and the mode is as reported before."""
+    is_rejected = any(item["reason"] == Reason.UNSCHEDULABLE for item in changed)
+    return is_rejected and all(item["type"] != ConditionType.TRADING_ACTIVE for item in changed)
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
