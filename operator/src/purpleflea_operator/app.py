@@ -340,7 +340,7 @@ class _Operator:
     ) -> Dependencies:
         return Dependencies(
             control=lane,
-            queue_control=lane.requeue,
+            search_pods=lane.search_pods,
             memories=lane.memories,
             restarts=targets.restarts,
             acknowledgements=lane.acknowledgements,

@@ -59,6 +59,8 @@ ALWAYS = [
     ("watch-410-empty", "connection"),
     # A connection that the StatefulSet refuses is neither reported nor written into the policy with each attempt.
     ("write-403-statefulsets", "connection"),
+    # The pods of a stopped agent are searched, which must not end the backoff of its mode.
+    ("write-403-configmaps", "stop"),
 ]
 """Pairs of a hazard and an operation that each selection has, because no other pair has this effect."""
 

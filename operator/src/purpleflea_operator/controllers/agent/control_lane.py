@@ -163,6 +163,14 @@ class ControlLane:
             self._queue.release(key)
         self._queue.add(key, urgent=urgent)
 
+    def search_pods(self, key: NamespacedName) -> None:
+        """Queue an agent of which a pod may run although it is not watched.
+
+        After a failed write the lane tries again by itself, with backoff, and searches the pod then.
+        """
+        if key not in self._failures:
+            self._queue.add(key)
+
     def on_halts(self, key: NamespacedName) -> None:
         """Queue an agent whose PurpleFleaHalts have changed. A pass reports them afterwards.
 

@@ -105,8 +105,8 @@ class Dependencies:
     is_instrumentation_served: Callable[[], bool | None] = lambda: False
     """Returns whether the kind DatadogInstrumentation is used; None if it is not known whether it is served."""
     halts: HaltView = NO_HALTS
-    queue_control: Callable[[NamespacedName], None] = _ignore
-    """Queues an agent in the control lane."""
+    search_pods: Callable[[NamespacedName], None] = _ignore
+    """Queues an agent in the control lane, which searches pods that may run although they are not watched."""
     on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
     """Called with the acknowledgements of an agent at the end of a pass."""
     upgrade_policy: upgrade.Policy = "Paced"
@@ -183,7 +183,7 @@ class Reconciler:
         if memory.unseen != before.trading.unseen:
             before = self._observe(resource, memory)
         if trading_mode.unaccounted(before):
-            self._deps.queue_control(key)
+            self._deps.search_pods(key)
         restart = RestartTurn(budget=self._deps.restarts, key=key, env=_env(before), memory=memory)
         outcome = PassOutcome(connection=restart.connection(before), children=dict(before.children))
         is_new = before.reported_generation is None
