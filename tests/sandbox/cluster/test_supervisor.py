@@ -50,6 +50,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
     assert waiting.until(condition, timeout_s=20.0)
 
 
+def has_ended(pid: int) -> bool:
+    """Return whether a process is gone, or a zombie that is not reaped yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def phase(report: Report, name: str) -> str | None:
     return report.get(name, {}).get("phase")
 
@@ -89,11 +97,15 @@ def test_a_missing_program_is_reported_and_retried(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_supervisor_ends_on_sigterm_and_sigint(tmp_path: Path, number: signal.Signals) -> None:
+def test_supervisor_and_units_end_on_sigterm_and_sigint(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with supervisor(tmp_path, [unit("daemon", "import time; time.sleep(600)")]) as report:
         wait_for(lambda: phase(report(), "daemon") == "running")
-        leader = os.getpgid(report()["daemon"]["pid"])
+        daemon = report()["daemon"]["pid"]
+        leader = os.getpgid(daemon)
 
         os.kill(leader, number)
 
-        wait_for(lambda: Path(f"/proc/{leader}/stat").read_text().split(") ")[1].startswith("Z"))
+        wait_for(lambda: has_ended(leader))
+        wait_for(lambda: has_ended(daemon))

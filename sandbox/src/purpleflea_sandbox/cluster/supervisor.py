@@ -41,8 +41,17 @@ class Supervisor:
             wait_s = self._units.next_due(time.monotonic())
             received = signal.sigtimedwait(_WATCHED, _FOREVER_S if wait_s is None else wait_s)
             if received is not None and received.si_signo in _STOP:
+                self._end_units()
                 return
             self._reap()
+
+    def _end_units(self) -> None:
+        """End the units. The kernel does this when pid 1 of a namespace ends, but not when the
+        leader of a session ends.
+        """
+        for pid in self._units.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _start_due(self) -> None:
         for unit in self._units.due(time.monotonic()):
