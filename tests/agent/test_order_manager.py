@@ -86,7 +86,10 @@ async def parts(
     )
     journal = Journal(folder.state, clock=clock, monotonic=clock)
     account = Account(
-        exchange=adapter, journal=journal, markets=["BTC-USD"], balance_threshold_usd=Decimal(0)
+        exchange=adapter,
+        journal=journal,
+        markets=["BTC-USD", "ETH-USD"],
+        balance_threshold_usd=Decimal(0),
     )
     orders = OrderManager(
         exchange=adapter,

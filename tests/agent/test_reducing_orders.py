@@ -1,5 +1,6 @@
 """Orders that only shrink a position: limits of loss never keep an agent in a losing position."""
 
+import functools
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -109,3 +110,42 @@ def test_a_negative_equity_is_a_drawdown_with_any_peak(peak: int) -> None:
         orders_last_minute=0,
     )
     assert risk.refusal(context, Risk(max_drawdown_pct=100)) == "max_drawdown"
+
+
+OUTSIDE = [
+    pytest.param("DOGE-USD", "buy", "0.01", None, id="a market that the spec never had"),
+    pytest.param("ETH-USD", "buy", "0.01", None, id="a position of a removed market would grow"),
+    pytest.param("ETH-USD", "sell", "0.0101", None, id="it would be reversed"),
+    pytest.param("ETH-USD", "buy", "0.001", PRICE, id="it would grow by a limit order"),
+]
+
+
+@pytest.mark.parametrize(("market", "side", "size", "price"), OUTSIDE)
+async def test_an_order_outside_the_markets_of_the_spec_is_not_sent_unless_it_shrinks_a_position(
+    exchange: ExchangeDouble,
+    folder: AgentFolder,
+    emitter: Emitter,
+    sink: DogStatsdSink,
+    market: str,
+    side: Side,
+    size: str,
+    price: Decimal | None,
+) -> None:
+    start = functools.partial(running_parts, folder, emitter, sink, endpoints=exchange.endpoints)
+    async with start(markets=("BTC-USD", "ETH-USD")) as before:
+        await before.buy("held", market="ETH-USD")
+    sent = len(exchange.orders)
+    async with start() as parts:
+        request = OrderRequest(
+            idempotency_key="outside",
+            market=market,
+            side=side,
+            size=Decimal(size),
+            type="market" if price is None else "limit",
+            price=price,
+        )
+        with pytest.raises(OrderRefused, match="unknown_market"):
+            await parts.orders.place(request, reference_price=PRICE)
+        assert len(exchange.orders) == sent
+        await parts.buy("shrinks", market="ETH-USD", side="sell")
+        assert len(exchange.orders) == sent + 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from purpleflea_contract.control import Mode
-from purpleflea_sdk.control import ControlFile, Drain
+from purpleflea_sdk.control import UNUSABLE_S, ControlFile, Drain
 from purpleflea_sdk.settings import SettingsError, read_environment, read_settings
 
 HALTED = '{"mode": "Halted", "generation": 3}'
@@ -79,6 +79,8 @@ def test_unusable_settings_are_one_line_with_the_field(
         (["{}"], Mode.HALTED),
         (['{"Mode": "Halted"}'], Mode.HALTED),
         ([HALTED, '{"generation": 4}'], Mode.HALTED),
+        (["\ufeff" + ACTIVE], Mode.ACTIVE),
+        (["\ufeff" + HALTED], Mode.HALTED),
         ([ACTIVE, "{}"], Mode.ACTIVE),
         ([ACTIVE, "nonsense"], Mode.ACTIVE),
         ([HALTED, '{"mode": "Maybe"}'], Mode.HALTED),
@@ -97,6 +99,72 @@ def test_an_invalid_control_file_never_starts_trading(
         path.unlink() if text is None else path.write_text(text)
         control.refresh()
     assert control.control.mode is mode
+
+
+UNUSABLE = {
+    "empty": b"",
+    "truncated": b'{"mode": "Acti',
+    "no mode": b'{"generation": 3}',
+    "another mode": b'{"mode": "Paused"}',
+    "other capitals": b'{"mode": "ACTIVE"}',
+    "a list": b'["Active"]',
+    "a number": b"1",
+    "null": b"null",
+    "UTF-16": '{"mode": "Active"}'.encode("utf-16"),
+    "not UTF-8": b'{"mode": "Active", "x": "\xff"}',
+    "YAML": b"mode: Active",
+    "two objects": b'{"mode": "Active"}{"mode": "Active"}',
+    "nested too deeply": b"[" * 10_000,
+    "huge": b'{"mode": "Active", "x": "' + b"x" * 1_000_000 + b'"}',
+    "a folder": None,
+}
+
+
+@pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Active", Mode.HALTED),
+        ("Halted", Mode.HALTED),
+        ("Stopped", Mode.STOPPED),
+    ],
+)
+def test_an_active_agent_is_halted_while_its_control_file_is_unusable(
+    config: Path, content: bytes | None, before: str, after: Mode
+) -> None:
+    path, clock, valid = config / "control.json", [100.0], f'{{"mode": "{before}"}}'
+    path.write_text(valid)
+    control = ControlFile(path, monotonic=lambda: clock[0])
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    control.refresh()
+    assert control.mode == before  # a part of a file is there for a moment
+    clock[0] += UNUSABLE_S
+    control.refresh()
+    assert control.mode is after
+    clock[0] += 3600
+    control.refresh()
+    assert control.mode is after
+    path.rmdir() if content is None else path.unlink()
+    path.write_text(valid)
+    control.refresh()
+    assert control.mode == before
+
+
+def test_a_control_file_that_is_unusable_again_and_again_for_a_moment_halts_no_agent(
+    config: Path,
+) -> None:
+    path, clock = config / "control.json", [100.0]
+    path.write_text(ACTIVE)
+    control = ControlFile(path, monotonic=lambda: clock[0])
+    for content in ("", ACTIVE) * 20:
+        path.write_text(content)
+        clock[0] += UNUSABLE_S / 2
+        control.refresh()
+        assert control.mode is Mode.ACTIVE
 
 
 async def test_a_report_that_never_arrives_delays_no_acknowledgement(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ COUNTERPARTY = Tag(
 REASON = Tag(
     name="reason",
     description="Reason for a refused order: a limit as named in spec.risk, an unsettled order, unusable data of the"
-    " exchange, a position that differs from our own fills, or the mode.",
+    " exchange, a position that differs from our own fills, a market that is not in spec.markets, or the mode.",
     values=(
         "max_drawdown",
         "min_balance",
@@ -220,6 +220,7 @@ REASON = Tag(
         "max_escrow",
         "counterparty",
         "position_mismatch",
+        "unknown_market",
         "order_pending",
         "market_data",
         "account_data",

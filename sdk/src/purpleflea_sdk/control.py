@@ -1,13 +1,16 @@
 """The trading mode: follows control.json, which the operator changes while the agent runs.
 
 It polls the content, because a mounted ConfigMap is replaced by a symlink and inotify on it is unreliable. A file that
-cannot be read never starts trading: the last mode stays, and at the start that is Halted.
+cannot be used never starts trading: at the start the mode is Halted. If the file becomes unusable later, an active
+agent is halted after UNUSABLE_S, because the file could contain a halt.
 """
 
 import asyncio
+import codecs
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +27,12 @@ ACKNOWLEDGE_WAIT_S = 1.0
 """Longest wait of an acknowledgement for requests in flight. The operator waits 1.5 s for the answer."""
 REPORT_TIMEOUT_S = 0.4
 """Longest wait for the report about work in progress, which may need a disk or code of a user that does not answer."""
+
+UNUSABLE_S = 2.0
+"""An active agent is halted if control.json is unusable for this long. A program that does not replace the file
+atomically leaves a part of it for a moment."""
+MAX_BYTES = 64 * 1024
+"""A larger control.json is not valid. The operator writes less than 100 bytes."""
 
 logger = logging.getLogger("purpleflea.control")
 
@@ -63,12 +72,18 @@ class ControlFile:
     """control.json and its last valid content. The class is part of the public library, and safe in several threads."""
 
     def __init__(
-        self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._now = now
+        self._monotonic = monotonic
         self._text: bytes | None = None
-        self._read_error: str | None = None
+        self._problem: str | None = None
+        self._unusable_since: float | None = None
         self._control = Control(mode=Mode.HALTED)
         self._since = now()
         self._is_exiting = False
@@ -251,33 +266,57 @@ class ControlFile:
 
     def _read(self, *, first: bool) -> None:
         try:
-            text = self._path.read_bytes()
+            problem = self._load(first=first)
         except FileNotFoundError:
             # Without an operator there is no file, and the agent may trade. A file that is removed changes nothing.
             if first:
                 self._control = Control(mode=Mode.ACTIVE)
             return
         except OSError as error:
-            if error.strerror != self._read_error:  # log once, not at every poll
-                self._read_error = error.strerror
-                logger.warning(
-                    "%s cannot be read (%s); keeping the mode", self._path, error.strerror
-                )
-            return
-        self._read_error = None
-        if text != self._text:
-            self._text = text
-            self._apply(text, first=first)
+            # The same content counts again when the file can be read.
+            self._text, problem = None, f"cannot be read ({error.strerror})"
+        if problem != self._problem and problem is not None:  # log once, not at every poll
+            logger.warning("%s %s; the mode is %s", self._path, problem, self.mode)
+        self._problem = problem
+        self._halt_if_unusable()
 
-    def _apply(self, text: bytes, *, first: bool) -> None:
+    def _load(self, *, first: bool) -> str | None:
+        """Read the file, and apply its content if it has changed. Return why it is unusable; None if it is usable.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        with self._path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if text == self._text:
+            return self._problem
+        self._text = text
+        if len(text) > MAX_BYTES:
+            return f"is larger than {MAX_BYTES} bytes"
         try:
-            control = Control.model_validate_json(text)
-        except ValidationError:
-            logger.error("%s is not valid; keeping the mode %s", self._path, self.mode)
+            # Some editors write a mark at the start.
+            control = Control.model_validate_json(text.removeprefix(codecs.BOM_UTF8))
+        except ValidationError as error:
+            return f"is not valid ({error.errors()[0]['msg']})"
+        self._apply(control, "control.json", first=first)
+        return None
+
+    def _halt_if_unusable(self) -> None:
+        if self._problem is None:
+            self._unusable_since = None
             return
+        now_s = self._monotonic()
+        since_s = self._unusable_since = (
+            now_s if self._unusable_since is None else self._unusable_since
+        )
+        if not self.is_halted and now_s - since_s >= UNUSABLE_S:
+            halted = Control(mode=Mode.HALTED, generation=self._control.generation)
+            self._apply(halted, f"control.json {self._problem}", first=False)
+
+    def _apply(self, control: Control, reason: str, *, first: bool) -> None:
         changed = control.mode is not self.mode
         self._control = control
         if changed:
             self._since = self._now()
         if (changed and not first) or (first and self.is_halted):
-            logs.log_event(CONTROL_CHANGED, {"mode": control.mode.value, "reason": "control.json"})
+            logs.log_event(CONTROL_CHANGED, {"mode": control.mode.value, "reason": reason})

@@ -46,7 +46,8 @@ class Account:
     ) -> None:
         self._exchange = exchange
         self._journal = journal
-        self._markets = markets
+        self.markets = tuple(markets)
+        """The markets of the spec."""
         self._threshold = balance_threshold_usd
         self._peak_reset_at = peak_reset_at
         self._monotonic = monotonic
@@ -224,10 +225,10 @@ class Account:
     def _record_positions(self) -> None:
         """Record profit and open positions, also of markets that were removed from the spec and still have one."""
         positions = {item.market: item for item in self.portfolio.positions}
-        others = sorted(self.open_markets - set(self._markets))
-        former = frozenset(others[: MAX_MARKETS - len(self._markets)])
+        others = sorted(self.open_markets - set(self.markets))
+        former = frozenset(others[: MAX_MARKETS - len(self.markets)])
         # A market that was closed since the last report gets one more point: a gauge keeps its last value.
-        for market in (*self._markets, *sorted(former | self._former_markets)):
+        for market in (*self.markets, *sorted(former | self._former_markets)):
             if market in self.unknown_markets or market in self.portfolio.unvalued:
                 continue  # no point is better than a wrong zero
             position = positions.get(market)
@@ -267,10 +268,10 @@ class Account:
     async def _reconcile(self) -> None:
         portfolio = self.portfolio
         if not await self._confirm():
-            unconfirmed = frozenset(self._markets) | portfolio.reported_markets
+            unconfirmed = frozenset(self.markets) | portfolio.reported_markets
             self._reconciliation = Reconciliation(positions={}, realized={}, unknown=unconfirmed)
             return
-        missing = frozenset(self._markets) - portfolio.reported_markets - portfolio.unreadable
+        missing = frozenset(self.markets) - portfolio.reported_markets - portfolio.unreadable
         unreadable = UnreadableRows(
             markets=portfolio.unreadable,
             unreported=missing if portfolio.has_nameless_rows else None,

@@ -18,7 +18,7 @@ from purpleflea_agent.trading.order_rate import OrderRate
 from purpleflea_contract.settings import Risk
 
 ORDER_PENDING, ACCOUNT_DATA = "order_pending", "account_data"
-POSITION_MISMATCH = "position_mismatch"
+POSITION_MISMATCH, UNKNOWN_MARKET = "position_mismatch", "unknown_market"
 
 
 class OrderChecks:
@@ -59,6 +59,8 @@ class OrderChecks:
         if is_pending(request.market, unfinished):
             return ORDER_PENDING
         only_reduces = self._only_reduces(request, unfinished)
+        if not only_reduces and request.market not in self._account.markets:
+            return UNKNOWN_MARKET
         if not only_reduces and not self._account.portfolio.equity_is_known:
             return ACCOUNT_DATA
         if not only_reduces and request.market in self._account.mismatched_markets:

@@ -129,7 +129,8 @@ class OrderManager:
         returned order may be filled, partly filled, open (a limit order), or rejected by the exchange.
 
         Raises:
-            OrderRefused: A limit or the trading mode forbids the order; nothing was sent. `reason` names it.
+            OrderRefused: A limit or the trading mode forbids the order, or its market is not in `spec.markets`;
+                nothing was sent. `reason` names it. An order that only shrinks a position may be in any market.
             OrderUnsettled: It was sent and its outcome is unknown. It is looked up in the background; to follow it,
                 call `place` again with the same request.
             KeyReused: The key belongs to a different order; nothing was sent.
