@@ -14,6 +14,7 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.datadog_objects import held
 from support.desired_objects import MONITORS, OBJECTS
+from support.refused_parameters import REFUSED
 
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
@@ -111,6 +112,23 @@ def test_the_api_server_rejects_invalid_fields_and_names_them(
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl("create", *arguments, stdin=manifest)
     assert message in str(refused.value)
+
+
+def test_the_api_server_rejects_each_value_that_terraform_refuses(sandbox, repository, namespace):
+    rows = [row for row in REFUSED if row.spec is not None]
+    manifests = [a_manifest(repository, **row.spec) for row in rows]
+    for number, manifest in enumerate(manifests):
+        manifest["metadata"]["name"] = f"refused-{number}-end"
+    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    arguments = ("--dry-run=server", "--filename=-", f"--namespace={namespace}")
+    with pytest.raises(DemoError) as refused:
+        sandbox.tools.kubectl("create", *arguments, stdin=document)
+    _, *texts = str(refused.value).split('"refused-')
+    rejected = {int(text.split("-")[0]): text for text in texts}
+    missed = [
+        str(row) for number, row in enumerate(rows) if row.admission not in rejected.get(number, "")
+    ]
+    assert missed == []
 
 
 @pytest.mark.parametrize(
