@@ -93,7 +93,7 @@ def monitors(sandbox):
         ({"objective": {"fastBurn": {"rate": 100}}}, "fastBurn.rate must be less than"),
         ({"objective": {"target": 90, "slowBurn": {"rate": 10}}}, "slowBurn.rate must be less"),
         ({"objective": {"slowBurn": {"shortWindow": "6h"}}}, "shortWindow must be shorter"),
-        ({"objective": {"fastBurn": {"longWindow": "49h"}}}, "longWindow must be at most 48h"),
+        ({"objective": {"fastBurn": {"longWindow": "49h"}}}, "longWindow must be from 1h to 48h"),
         ({"thresholds": {"errorRate": {"critical": 100}}}, "the monitor can never alert"),
         ({"thresholds": {"heartbeat": {"critical": 0}}}, "the monitor can never alert"),
         ({"thresholds": {"heartbeat": {"critical": 1e-10}}}, "or at least 0.000000001"),
@@ -114,21 +114,15 @@ def test_the_api_server_rejects_invalid_fields_and_names_them(
     assert message in str(refused.value)
 
 
-def test_the_api_server_rejects_each_value_that_terraform_refuses(sandbox, repository, namespace):
-    rows = [row for row in REFUSED if row.spec is not None]
-    manifests = [a_manifest(repository, **row.spec) for row in rows]
-    for number, manifest in enumerate(manifests):
-        manifest["metadata"]["name"] = f"refused-{number}-end"
-    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+@pytest.mark.parametrize("row", [row for row in REFUSED if row.spec is not None], ids=str)
+def test_the_api_server_rejects_each_value_that_terraform_refuses(
+    sandbox, repository, namespace, row
+):
+    manifest = json.dumps(a_manifest(repository, **row.spec))
     arguments = ("--dry-run=server", "--filename=-", f"--namespace={namespace}")
     with pytest.raises(DemoError) as refused:
-        sandbox.tools.kubectl("create", *arguments, stdin=document)
-    _, *texts = str(refused.value).split('"refused-')
-    rejected = {int(text.split("-")[0]): text for text in texts}
-    missed = [
-        str(row) for number, row in enumerate(rows) if row.admission not in rejected.get(number, "")
-    ]
-    assert missed == []
+        sandbox.tools.kubectl("create", *arguments, stdin=manifest)
+    assert row.admission in str(refused.value)
 
 
 @pytest.mark.parametrize(

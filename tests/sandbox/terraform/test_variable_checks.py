@@ -18,9 +18,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def messages(tmp_path, repository):
+def text(repository):
+    """The variables of the module."""
+    return (repository / "observability" / "terraform" / "variables.tf").read_text()
+
+
+@pytest.fixture
+def messages(tmp_path, text):
     """Return the error messages of a plan with these variables."""
-    text = (repository / "observability" / "terraform" / "variables.tf").read_text()
     (tmp_path / "variables.tf").write_text(text)
 
     def planned(**variables):
@@ -54,10 +59,10 @@ def test_a_plan_accepts_the_edges_of_each_range(messages, variable, value):
     assert messages(**{variable: value}) == []
 
 
-def test_the_files_are_unchanged_by_terraform_fmt(tmp_path, repository):
-    folder = repository / "observability" / "terraform"
+@pytest.mark.parametrize("folder", ["observability/terraform", "examples/monitor-halt"])
+def test_the_files_are_unchanged_by_terraform_fmt(tmp_path, repository, folder):
     done = subprocess.run(
-        [terraform.PROGRAM, "fmt", "-check", "-diff", str(folder)],
+        [terraform.PROGRAM, "fmt", "-check", "-diff", str(repository / folder)],
         env={"HOME": str(tmp_path), "CHECKPOINT_DISABLE": "1"},
         capture_output=True,
         text=True,
@@ -65,3 +70,38 @@ def test_the_files_are_unchanged_by_terraform_fmt(tmp_path, repository):
         timeout=terraform.TIMEOUT_S,
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+class TestMonitorHalt:
+    """Variables of examples/monitor-halt/workflow.tf."""
+
+    ID = "11111111-2222-3333-4444-555555555555"
+
+    @pytest.fixture
+    def text(self, repository):
+        file = (repository / "examples" / "monitor-halt" / "workflow.tf").read_text()
+        return file[file.index('variable "') : file.index("locals {")]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("connection_id", ""),
+            ("connection_id", "my-connection"),
+            ("namespace", ""),
+            ("namespace", "a'; delete"),
+            ("namespace", "a" * 64),
+            ("halts_per_hour", 0),
+            ("halts_per_hour", 61),
+            ("halts_per_hour", 1.5),
+            ("halt_hours", 0.5),
+            ("halt_hours", 25),
+        ],
+    )
+    def test_a_plan_refuses_the_value(self, messages, name, value):
+        (found,) = messages(**{"connection_id": self.ID, name: value})
+        assert found.startswith(f"{name} must be")
+
+    def test_a_plan_accepts_the_edges(self, messages):
+        values = {"namespace": "a" * 63, "halts_per_hour": 60, "halt_hours": 24}
+        assert messages(connection_id=self.ID, **values) == []
+        assert messages(connection_id=self.ID, halts_per_hour=None, namespace=None) == []
