@@ -16,28 +16,41 @@ terraform {
 variable "connection_id" {
   description = "Id of the Kubernetes connection of the Private Action Runner. Datadog has no API for this kind of connection; create it under Actions > Connections."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.connection_id))
+    error_message = "connection_id must be the id of a connection, such as 11111111-2222-3333-4444-555555555555."
+  }
 }
 
 variable "namespace" {
   description = "Namespace of the agents."
   type        = string
   default     = "trading"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", var.namespace))
+    error_message = "namespace must be the name of a namespace: lower case letters, digits and dashes."
+  }
 }
 
 variable "dry_run" {
   description = "True sends each request as a dry run: the API server checks rights and content, and stores nothing."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "halts_per_hour" {
   description = "Most runs of the workflow in an hour. Further alerts start no run."
   type        = number
   default     = 5
+  nullable    = false
 
   validation {
-    condition     = var.halts_per_hour >= 1 && var.halts_per_hour <= 60
-    error_message = "halts_per_hour must be between 1 and 60."
+    condition     = var.halts_per_hour >= 1 && var.halts_per_hour <= 60 && floor(var.halts_per_hour) == var.halts_per_hour
+    error_message = "halts_per_hour must be a whole number from 1 to 60."
   }
 }
 
@@ -45,6 +58,7 @@ variable "halt_hours" {
   description = "Hours after which the halt ends by itself (1 to 24)."
   type        = number
   default     = 12
+  nullable    = false
 
   validation {
     condition     = var.halt_hours >= 1 && var.halt_hours <= 24

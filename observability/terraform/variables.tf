@@ -7,8 +7,8 @@ variable "env" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.env))
-    error_message = "env must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.env)) && length(var.env) <= 63
+    error_message = "env must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning; at most 63 characters."
   }
 }
 
@@ -19,8 +19,8 @@ variable "service" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.service))
-    error_message = "service must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.service)) && length(var.service) <= 63
+    error_message = "service must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning; at most 63 characters."
   }
 }
 
@@ -31,8 +31,8 @@ variable "team" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.team))
-    error_message = "team must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.team)) && length(var.team) <= 63
+    error_message = "team must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning; at most 63 characters."
   }
 }
 
@@ -43,8 +43,8 @@ variable "currency" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.currency))
-    error_message = "currency must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning."
+    condition     = can(regex("^[a-z](_?[a-z0-9./-])*$", var.currency)) && length(var.currency) <= 63
+    error_message = "currency must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and single underscores, with a letter at the beginning; at most 63 characters."
   }
 }
 
@@ -53,6 +53,11 @@ variable "runbooks_url" {
   type        = string
   default     = "https://github.com/purpleflea/purpleflea-operator/blob/main/docs/runbooks"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^https?://[A-Za-z0-9._~%!$&'()*+,;=:\\[\\]-]+(/([A-Za-z0-9._~%!$&'()*+,;=:\\[\\]-]|/)*)?$", var.runbooks_url)) && length(var.runbooks_url) <= 253
+    error_message = "runbooks_url must be a URL with http or https, without spaces, user information and query; at most 253 characters."
+  }
 }
 
 variable "renotify_minutes" {
@@ -62,8 +67,8 @@ variable "renotify_minutes" {
   nullable    = false
 
   validation {
-    condition     = var.renotify_minutes >= 0
-    error_message = "renotify_minutes must be 0 (never) or more."
+    condition     = var.renotify_minutes >= 0 && var.renotify_minutes <= 1440 && floor(var.renotify_minutes) == var.renotify_minutes
+    error_message = "renotify_minutes must be a whole number from 0 to 1440."
   }
 }
 
@@ -80,8 +85,33 @@ variable "drawdown" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.drawdown.window))
-    error_message = "drawdown: window must be a number of minutes or hours, such as 5m."
+    condition     = var.drawdown.critical >= 0 && var.drawdown.critical <= 100
+    error_message = "drawdown: critical must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.drawdown.critical_recovery >= 0 && var.drawdown.critical_recovery <= 100
+    error_message = "drawdown: critical_recovery must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.drawdown.warning >= 0 && var.drawdown.warning <= 100
+    error_message = "drawdown: warning must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.drawdown.warning_recovery >= 0 && var.drawdown.warning_recovery <= 100
+    error_message = "drawdown: warning_recovery must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.drawdown.window)) && try(tonumber(trim(var.drawdown.window, "mh")) * (endswith(var.drawdown.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "drawdown: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.drawdown.critical, var.drawdown.critical_recovery, var.drawdown.warning, var.drawdown.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "drawdown: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -108,8 +138,33 @@ variable "balance" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.balance.window))
-    error_message = "balance: window must be a number of minutes or hours, such as 5m."
+    condition     = var.balance.critical >= 0 && var.balance.critical <= 1000000000
+    error_message = "balance: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.balance.critical_recovery >= 0 && var.balance.critical_recovery <= 1000000000
+    error_message = "balance: critical_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.balance.warning >= 0 && var.balance.warning <= 1000000000
+    error_message = "balance: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.balance.warning_recovery >= 0 && var.balance.warning_recovery <= 1000000000
+    error_message = "balance: warning_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.balance.window)) && try(tonumber(trim(var.balance.window, "mh")) * (endswith(var.balance.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "balance: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.balance.critical, var.balance.critical_recovery, var.balance.warning, var.balance.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "balance: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -137,8 +192,38 @@ variable "error_rate" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.error_rate.window))
-    error_message = "error_rate: window must be a number of minutes or hours, such as 5m."
+    condition     = var.error_rate.critical >= 0 && var.error_rate.critical <= 100
+    error_message = "error_rate: critical must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.error_rate.critical_recovery >= 0 && var.error_rate.critical_recovery <= 100
+    error_message = "error_rate: critical_recovery must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.error_rate.warning >= 0 && var.error_rate.warning <= 100
+    error_message = "error_rate: warning must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.error_rate.warning_recovery >= 0 && var.error_rate.warning_recovery <= 100
+    error_message = "error_rate: warning_recovery must be a number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.error_rate.minimum_calls >= 0 && var.error_rate.minimum_calls <= 1000000000
+    error_message = "error_rate: minimum_calls must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.error_rate.window)) && try(tonumber(trim(var.error_rate.window, "mh")) * (endswith(var.error_rate.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "error_rate: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.error_rate.critical, var.error_rate.critical_recovery, var.error_rate.warning, var.error_rate.warning_recovery, var.error_rate.minimum_calls] : level == 0 || level >= 0.000000001])
+    error_message = "error_rate: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -165,8 +250,33 @@ variable "order_latency" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_latency.window))
-    error_message = "order_latency: window must be a number of minutes or hours, such as 5m."
+    condition     = var.order_latency.critical >= 0 && var.order_latency.critical <= 1000000000
+    error_message = "order_latency: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_latency.critical_recovery >= 0 && var.order_latency.critical_recovery <= 1000000000
+    error_message = "order_latency: critical_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_latency.warning >= 0 && var.order_latency.warning <= 1000000000
+    error_message = "order_latency: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_latency.warning_recovery >= 0 && var.order_latency.warning_recovery <= 1000000000
+    error_message = "order_latency: warning_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_latency.window)) && try(tonumber(trim(var.order_latency.window, "mh")) * (endswith(var.order_latency.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "order_latency: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.order_latency.critical, var.order_latency.critical_recovery, var.order_latency.warning, var.order_latency.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "order_latency: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -188,8 +298,33 @@ variable "order_span" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_span.window))
-    error_message = "order_span: window must be a number of minutes or hours, such as 5m."
+    condition     = var.order_span.critical >= 0 && var.order_span.critical <= 1000000000
+    error_message = "order_span: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_span.critical_recovery >= 0 && var.order_span.critical_recovery <= 1000000000
+    error_message = "order_span: critical_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_span.warning >= 0 && var.order_span.warning <= 1000000000
+    error_message = "order_span: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.order_span.warning_recovery >= 0 && var.order_span.warning_recovery <= 1000000000
+    error_message = "order_span: warning_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.order_span.window)) && try(tonumber(trim(var.order_span.window, "mh")) * (endswith(var.order_span.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "order_span: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.order_span.critical, var.order_span.critical_recovery, var.order_span.warning, var.order_span.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "order_span: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -209,8 +344,23 @@ variable "escrow_failures" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.escrow_failures.window))
-    error_message = "escrow_failures: window must be a number of minutes or hours, such as 5m."
+    condition     = var.escrow_failures.critical >= 0 && var.escrow_failures.critical <= 1000000000
+    error_message = "escrow_failures: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.escrow_failures.warning >= 0 && var.escrow_failures.warning <= 1000000000
+    error_message = "escrow_failures: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.escrow_failures.window)) && try(tonumber(trim(var.escrow_failures.window, "mh")) * (endswith(var.escrow_failures.window, "h") ? 60 : 1) <= 2880, false)
+    error_message = "escrow_failures: window must be a number of minutes or hours, such as 5m, at most 48h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.escrow_failures.critical, var.escrow_failures.warning] : level == 0 || level >= 0.000000001])
+    error_message = "escrow_failures: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -229,8 +379,18 @@ variable "heartbeat" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.heartbeat.window))
-    error_message = "heartbeat: window must be a number of minutes or hours, such as 5m."
+    condition     = var.heartbeat.critical >= 0 && var.heartbeat.critical <= 1000000000
+    error_message = "heartbeat: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.heartbeat.window)) && try(tonumber(trim(var.heartbeat.window, "mh")) * (endswith(var.heartbeat.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "heartbeat: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.heartbeat.critical] : level == 0 || level >= 0.000000001])
+    error_message = "heartbeat: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -252,8 +412,33 @@ variable "dropped_telemetry" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.dropped_telemetry.window))
-    error_message = "dropped_telemetry: window must be a number of minutes or hours, such as 5m."
+    condition     = var.dropped_telemetry.critical >= 0 && var.dropped_telemetry.critical <= 1000000000
+    error_message = "dropped_telemetry: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.dropped_telemetry.critical_recovery >= 0 && var.dropped_telemetry.critical_recovery <= 1000000000
+    error_message = "dropped_telemetry: critical_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.dropped_telemetry.warning >= 0 && var.dropped_telemetry.warning <= 1000000000
+    error_message = "dropped_telemetry: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.dropped_telemetry.warning_recovery >= 0 && var.dropped_telemetry.warning_recovery <= 1000000000
+    error_message = "dropped_telemetry: warning_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.dropped_telemetry.window)) && try(tonumber(trim(var.dropped_telemetry.window, "mh")) * (endswith(var.dropped_telemetry.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "dropped_telemetry: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.dropped_telemetry.critical, var.dropped_telemetry.critical_recovery, var.dropped_telemetry.warning, var.dropped_telemetry.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "dropped_telemetry: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -275,8 +460,33 @@ variable "interval_failures" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.interval_failures.window))
-    error_message = "interval_failures: window must be a number of minutes or hours, such as 5m."
+    condition     = var.interval_failures.critical >= 0 && var.interval_failures.critical <= 1000000000
+    error_message = "interval_failures: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.interval_failures.critical_recovery >= 0 && var.interval_failures.critical_recovery <= 1000000000
+    error_message = "interval_failures: critical_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.interval_failures.warning >= 0 && var.interval_failures.warning <= 1000000000
+    error_message = "interval_failures: warning must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = var.interval_failures.warning_recovery >= 0 && var.interval_failures.warning_recovery <= 1000000000
+    error_message = "interval_failures: warning_recovery must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.interval_failures.window)) && try(tonumber(trim(var.interval_failures.window, "mh")) * (endswith(var.interval_failures.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "interval_failures: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.interval_failures.critical, var.interval_failures.critical_recovery, var.interval_failures.warning, var.interval_failures.warning_recovery] : level == 0 || level >= 0.000000001])
+    error_message = "interval_failures: a level must be 0, or at least 0.000000001."
   }
 
   validation {
@@ -295,8 +505,18 @@ variable "position_mismatch" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.position_mismatch.window))
-    error_message = "position_mismatch: window must be a number of minutes or hours, such as 5m."
+    condition     = var.position_mismatch.critical >= 0 && var.position_mismatch.critical <= 1000000000
+    error_message = "position_mismatch: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.position_mismatch.window)) && try(tonumber(trim(var.position_mismatch.window, "mh")) * (endswith(var.position_mismatch.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "position_mismatch: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.position_mismatch.critical] : level == 0 || level >= 0.000000001])
+    error_message = "position_mismatch: a level must be 0, or at least 0.000000001."
   }
 }
 
@@ -310,8 +530,18 @@ variable "halted" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.halted.window))
-    error_message = "halted: window must be a number of minutes or hours, such as 5m."
+    condition     = var.halted.critical >= 0 && var.halted.critical <= 1000000000
+    error_message = "halted: critical must be a number from 0 to 1000000000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.halted.window)) && try(tonumber(trim(var.halted.window, "mh")) * (endswith(var.halted.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "halted: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
+
+  validation {
+    condition     = alltrue([for level in [var.halted.critical] : level == 0 || level >= 0.000000001])
+    error_message = "halted: a level must be 0, or at least 0.000000001."
   }
 }
 
@@ -322,6 +552,11 @@ variable "operator_silent" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.operator_silent.window)) && try(tonumber(trim(var.operator_silent.window, "mh")) * (endswith(var.operator_silent.window, "h") ? 60 : 1) <= 10080, false)
+    error_message = "operator_silent: window must be a number of minutes or hours, such as 5m, at most 168h."
+  }
 }
 
 variable "objective" {
@@ -335,13 +570,23 @@ variable "objective" {
   nullable = false
 
   validation {
-    condition     = var.objective.target < var.objective.warning && var.objective.warning < 100
-    error_message = "objective: target must be less than warning, and warning less than 100."
+    condition     = var.objective.target >= 50 && var.objective.target <= 99.999
+    error_message = "objective: target must be a number from 50 to 99.999."
+  }
+
+  validation {
+    condition     = var.objective.warning >= 50 && var.objective.warning <= 100
+    error_message = "objective: warning must be a number from 50 to 100."
   }
 
   validation {
     condition     = contains(["7d", "30d", "90d"], var.objective.timeframe)
     error_message = "objective: timeframe must be 7d, 30d or 90d."
+  }
+
+  validation {
+    condition     = var.objective.target < var.objective.warning && var.objective.warning < 100
+    error_message = "objective: target must be less than warning, and warning less than 100."
   }
 }
 
@@ -356,8 +601,23 @@ variable "fast_burn" {
   nullable = false
 
   validation {
-    condition     = var.fast_burn.rate > 0
-    error_message = "fast_burn: rate must be more than 0."
+    condition     = var.fast_burn.rate >= 1 && var.fast_burn.rate <= 1000
+    error_message = "fast_burn: rate must be a number from 1 to 1000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.fast_burn.long_window)) && try(tonumber(trim(var.fast_burn.long_window, "mh")) * (endswith(var.fast_burn.long_window, "h") ? 60 : 1) <= 2880 && tonumber(trim(var.fast_burn.long_window, "mh")) * (endswith(var.fast_burn.long_window, "h") ? 60 : 1) >= 60, false)
+    error_message = "fast_burn: long_window must be a number of minutes or hours, such as 5m, from 1h to 48h."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.fast_burn.short_window))
+    error_message = "fast_burn: short_window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = try(tonumber(trim(var.fast_burn.short_window, "mh")) * (endswith(var.fast_burn.short_window, "h") ? 60 : 1) < tonumber(trim(var.fast_burn.long_window, "mh")) * (endswith(var.fast_burn.long_window, "h") ? 60 : 1), false)
+    error_message = "fast_burn: short_window must be shorter than long_window."
   }
 }
 
@@ -372,8 +632,23 @@ variable "slow_burn" {
   nullable = false
 
   validation {
-    condition     = var.slow_burn.rate > 0
-    error_message = "slow_burn: rate must be more than 0."
+    condition     = var.slow_burn.rate >= 1 && var.slow_burn.rate <= 1000
+    error_message = "slow_burn: rate must be a number from 1 to 1000."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.slow_burn.long_window)) && try(tonumber(trim(var.slow_burn.long_window, "mh")) * (endswith(var.slow_burn.long_window, "h") ? 60 : 1) <= 2880 && tonumber(trim(var.slow_burn.long_window, "mh")) * (endswith(var.slow_burn.long_window, "h") ? 60 : 1) >= 60, false)
+    error_message = "slow_burn: long_window must be a number of minutes or hours, such as 5m, from 1h to 48h."
+  }
+
+  validation {
+    condition     = can(regex("^[1-9][0-9]{0,2}[mh]$", var.slow_burn.short_window))
+    error_message = "slow_burn: short_window must be a number of minutes or hours, such as 5m."
+  }
+
+  validation {
+    condition     = try(tonumber(trim(var.slow_burn.short_window, "mh")) * (endswith(var.slow_burn.short_window, "h") ? 60 : 1) < tonumber(trim(var.slow_burn.long_window, "mh")) * (endswith(var.slow_burn.long_window, "h") ? 60 : 1), false)
+    error_message = "slow_burn: short_window must be shorter than long_window."
   }
 }
 
@@ -387,6 +662,31 @@ variable "log_index" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]*$", var.log_index.name)) && length(var.log_index.name) <= 63
+    error_message = "log_index: name must be lower case letters, digits and dashes, with a letter at the beginning; at most 63 characters."
+  }
+
+  validation {
+    condition     = var.log_index.retention_days >= 1 && var.log_index.retention_days <= 360 && floor(var.log_index.retention_days) == var.log_index.retention_days
+    error_message = "log_index: retention_days must be a whole number from 1 to 360."
+  }
+
+  validation {
+    condition     = var.log_index.daily_limit >= 1 && var.log_index.daily_limit <= 1000000000 && floor(var.log_index.daily_limit) == var.log_index.daily_limit
+    error_message = "log_index: daily_limit must be a whole number from 1 to 1000000000."
+  }
+
+  validation {
+    condition     = alltrue([for name in var.log_index.others : can(regex("^[a-z][a-z0-9-]*$", name))])
+    error_message = "log_index: each of others must have lower case letters, digits and dashes, with a letter at the beginning."
+  }
+
+  validation {
+    condition     = length(distinct(concat([var.log_index.name], var.log_index.others))) == length(var.log_index.others) + 1
+    error_message = "log_index: others must not contain an index twice, or the index of this module."
+  }
 }
 
 variable "notifications" {
@@ -401,8 +701,13 @@ variable "notifications" {
   nullable = false
 
   validation {
-    condition     = alltrue([for handle in flatten(values(var.notifications)) : startswith(handle, "@")])
-    error_message = "notifications: a handle starts with @, such as @slack-trading-alerts."
+    condition     = alltrue([for handle in flatten(values(var.notifications)) : can(regex("^@[A-Za-z0-9][^[:space:](]*([(].*[)])?$", handle))])
+    error_message = "notifications: a handle starts with @ and has no spaces, such as @slack-trading-alerts."
+  }
+
+  validation {
+    condition     = alltrue([for handles in values(var.notifications) : length(handles) <= 8])
+    error_message = "notifications: each list must have at most 8 handles."
   }
 }
 

@@ -14,6 +14,7 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.datadog_objects import held
 from support.desired_objects import MONITORS, OBJECTS
+from support.refused_parameters import REFUSED
 
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
@@ -92,7 +93,7 @@ def monitors(sandbox):
         ({"objective": {"fastBurn": {"rate": 100}}}, "fastBurn.rate must be less than"),
         ({"objective": {"target": 90, "slowBurn": {"rate": 10}}}, "slowBurn.rate must be less"),
         ({"objective": {"slowBurn": {"shortWindow": "6h"}}}, "shortWindow must be shorter"),
-        ({"objective": {"fastBurn": {"longWindow": "49h"}}}, "longWindow must be at most 48h"),
+        ({"objective": {"fastBurn": {"longWindow": "49h"}}}, "longWindow must be from 1h to 48h"),
         ({"thresholds": {"errorRate": {"critical": 100}}}, "the monitor can never alert"),
         ({"thresholds": {"heartbeat": {"critical": 0}}}, "the monitor can never alert"),
         ({"thresholds": {"heartbeat": {"critical": 1e-10}}}, "or at least 0.000000001"),
@@ -111,6 +112,17 @@ def test_the_api_server_rejects_invalid_fields_and_names_them(
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl("create", *arguments, stdin=manifest)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("row", [row for row in REFUSED if row.spec is not None], ids=str)
+def test_the_api_server_rejects_each_value_that_terraform_refuses(
+    sandbox, repository, namespace, row
+):
+    manifest = json.dumps(a_manifest(repository, **row.spec))
+    arguments = ("--dry-run=server", "--filename=-", f"--namespace={namespace}")
+    with pytest.raises(DemoError) as refused:
+        sandbox.tools.kubectl("create", *arguments, stdin=manifest)
+    assert row.admission in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from purpleflea_contract.links import RUNBOOKS_URL
 from purpleflea_contract.quantities import Duration
 from purpleflea_operator.api.documented import DocumentedModel
 from purpleflea_operator.api.endpoint_urls import IN_CLUSTER_CEL
-from purpleflea_operator.api.thresholds import Objective, Thresholds
+from purpleflea_operator.api.objective import Objective
+from purpleflea_operator.api.thresholds import Thresholds
 from purpleflea_operator.api.types import DnsName, rule
 
 SecretKey = Annotated[str, Field(pattern="^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]

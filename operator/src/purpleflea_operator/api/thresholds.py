@@ -1,4 +1,4 @@
-"""PurpleFleaObservability v1alpha1: spec.thresholds and spec.objective.
+"""PurpleFleaObservability v1alpha1: spec.thresholds.
 
 This module is the only source of the thresholds: their names, types, bounds, defaults and descriptions. The CRD, the
 Terraform variables and the defaults of the exported JSON are derived from it. The API server checks the sequence of
@@ -8,26 +8,22 @@ the levels, so a mistake is refused before it reaches Datadog. This module does 
 from collections.abc import Iterable
 from itertools import pairwise
 from operator import gt, lt
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
 from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.settings import SpecModel
-from purpleflea_operator.api.documented import DocumentedModel
 from purpleflea_operator.api.types import rule
+from purpleflea_operator.api.windows import LOG_WINDOW, Window, WindowedModel, WindowLimits
 
-Window = Annotated[str, Field(pattern="^[1-9][0-9]{0,2}[mh]$", max_length=4)]
 Level = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-Rate = Annotated[float, Field(ge=1, le=1000)]
 
 LEAST_LEVEL = 1e-9
 """Least level other than 0. A query contains the level without an exponent, so a smaller one would need many digits."""
 MOST_PERCENT = 100
-FULL_BUDGET = 99.999999
-"""Percent of failed calls at which a burn rate reaches its maximum, less a margin for the rounding of floats."""
 COMPARISONS = {">": gt, "<": lt}
 LEVELS = ("critical", "critical_recovery", "warning", "warning_recovery")
 """Levels of a monitor, in the sequence in which a value passes them when it returns to normal."""
@@ -46,7 +42,7 @@ def level_comparisons(names: Iterable[str], *, above: bool) -> list[tuple[str, s
     ]
 
 
-class MonitorThresholds(DocumentedModel):
+class MonitorThresholds(WindowedModel):
     """Base of the thresholds of one monitor. A subclass has `critical`, `window` and, as needed, the other levels.
 
     The CEL rules about the levels follow from the fields and the class variables of the subclass.
@@ -56,13 +52,16 @@ class MonitorThresholds(DocumentedModel):
     """True if the monitor fires above its levels, False if it fires below them."""
     most: ClassVar[float | None] = None
     """Value that the metric cannot exceed, None if there is no such value. No metric here is below 0."""
-    longest_window: ClassVar[str] = "168h"
-    """Longest window that Datadog accepts: a week for metrics (API reference, "Create a monitor")."""
 
     @classmethod
     def level_names(cls) -> tuple[str, ...]:
         """Return the levels that the subclass has, in the sequence of LEVELS."""
         return tuple(name for name in LEVELS if name in cls.model_fields)
+
+    @classmethod
+    def number_names(cls) -> tuple[str, ...]:
+        """Return the fields that a query contains as numbers: the levels, and other bounds such as a minimum."""
+        return tuple(name for name in cls.model_fields if name not in cls.window_limits)
 
     def levels(self) -> dict[str, float]:
         """Return the levels by name, in the sequence of LEVELS."""
@@ -86,11 +85,11 @@ class MonitorThresholds(DocumentedModel):
     @classmethod
     def cel_rules(cls) -> list[JsonValue]:
         """Return the rules for the size and the sequence of the levels, and for the window."""
-        names = [to_camel(name) for name in cls.level_names()]
         least = decimal_text(LEAST_LEVEL)
+        numbers = ", ".join(f"self.{to_camel(name)}" for name in cls.number_names())
         rules: list[JsonValue] = [
             rule(
-                f"[{', '.join(f'self.{name}' for name in names)}].all(level, level == 0.0 || level >= {least})",
+                f"[{numbers}].all(level, level == 0.0 || level >= {least})",
                 f"a level must be 0, or at least {least}",
             )
         ]
@@ -99,7 +98,7 @@ class MonitorThresholds(DocumentedModel):
             rules.append(rule(expression, _never_alerts(*bound)))
         return [
             *rules,
-            longest_window_rule("window", cls.longest_window),
+            *super().cel_rules(),
             *cls._sequence_rules(),
         ]
 
@@ -123,13 +122,6 @@ class MonitorThresholds(DocumentedModel):
 
 def _never_alerts(sign: str, limit: float) -> str:
     return f"critical must be {sign} {decimal_text(limit)}, because otherwise the monitor can never alert"
-
-
-def longest_window_rule(name: str, longest: str) -> JsonValue:
-    """Return the rule that a window is at most as long as Datadog accepts."""
-    return rule(
-        f"duration(self.{name}) <= duration('{longest}')", f"{name} must be at most {longest}"
-    )
 
 
 class Drawdown(MonitorThresholds):
@@ -220,7 +212,7 @@ class OrderSpan(MonitorThresholds):
 class EscrowFailures(MonitorThresholds):
     """Failed escrow transactions of an agent within the window. Log monitors do not support recovery levels."""
 
-    longest_window = "48h"
+    window_limits: ClassVar[dict[str, WindowLimits]] = {"window": LOG_WINDOW}
 
     critical: Level = 5
     """Failures within the window above which the monitor alerts."""
@@ -291,7 +283,7 @@ class Halted(MonitorThresholds):
     """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
-class OperatorSilent(DocumentedModel):
+class OperatorSilent(WindowedModel):
     """Reports of the operator itself, which the node agent scrapes."""
 
     window: Window = "10m"
@@ -314,87 +306,3 @@ class Thresholds(SpecModel):
     position_mismatch: PositionMismatch = PositionMismatch()
     halted: Halted = Halted()
     operator_silent: OperatorSilent = OperatorSilent()
-
-
-class BurnRate(DocumentedModel):
-    """Base of the burn rates, with the CEL rules for their windows."""
-
-    @classmethod
-    def cel_rules(cls) -> list[JsonValue]:
-        """Return the rules for the two windows."""
-        return [
-            rule(
-                "duration(self.shortWindow) < duration(self.longWindow)",
-                "shortWindow must be shorter than longWindow",
-            ),
-            longest_window_rule("longWindow", "48h"),
-        ]
-
-
-class FastBurn(BurnRate):
-    """Burn rate of the error budget at which the paging targets are notified."""
-
-    # 2 percent of a budget of 30 days in one hour.
-    rate: Rate = 14.4
-    """Alert if the budget burns more than this many times as fast as the timeframe allows. It must be
-    less than 100 / (100 - target), the burn rate if every call fails."""
-    long_window: Window = "1h"
-    """Long window over which the rate must be exceeded, in minutes or hours."""
-    short_window: Window = "5m"
-    """Short window over which the rate must also be exceeded, in minutes or hours."""
-
-
-class SlowBurn(BurnRate):
-    """Burn rate of the error budget that can wait for working hours."""
-
-    # 5 percent of a budget of 30 days in six hours.
-    rate: Rate = 6
-    """Alert if the budget burns more than this many times as fast as the timeframe allows. It must be
-    less than 100 / (100 - target), the burn rate if every call fails."""
-    long_window: Window = "6h"
-    """Long window over which the rate must be exceeded, in minutes or hours."""
-    short_window: Window = "30m"
-    """Short window over which the rate must also be exceeded, in minutes or hours."""
-
-
-class Objective(DocumentedModel):
-    """Service level objective: successful API calls of all agents, in percent of all calls over the timeframe."""
-
-    target: Annotated[float, Field(ge=50, le=99.999)] = 99
-    """Percent of the calls that must succeed."""
-    warning: Annotated[float, Field(ge=50, le=100)] = 99.5
-    """Percent below which the objective warns. It must be more than target, and less than 100."""
-    timeframe: Literal["7d", "30d", "90d"] = "30d"
-    """Rolling timeframe of the objective: 7d, 30d or 90d."""
-    fast_burn: FastBurn = FastBurn()
-    slow_burn: SlowBurn = SlowBurn()
-
-    # The export writes the target as a float, as it is parsed from the resource.
-    model_config = ConfigDict(validate_default=True)
-
-    @model_validator(mode="after")
-    def _can_alert(self) -> Self:
-        """Refuse a burn rate that is never exceeded. The API server refuses it, but its CRD may be older."""
-        for name, burn in (("fastBurn", self.fast_burn), ("slowBurn", self.slow_burn)):
-            if burn.rate * (100 - self.target) >= FULL_BUDGET:
-                raise ValueError(_burns_too_fast(name))
-        return self
-
-    @classmethod
-    def cel_rules(cls) -> list[JsonValue]:
-        """Return the rules that the objective warns before it fails, and that each burn rate can be exceeded."""
-        return [
-            rule("self.warning > self.target", "warning must be above target"),
-            rule("self.warning < 100.0", "warning must be less than 100"),
-            *(
-                rule(
-                    f"self.{name}.rate * (100.0 - self.target) < {FULL_BUDGET}",
-                    _burns_too_fast(name),
-                )
-                for name in ("fastBurn", "slowBurn")
-            ),
-        ]
-
-
-def _burns_too_fast(name: str) -> str:
-    return f"{name}.rate must be less than 100 / (100 - target), because otherwise it is never exceeded"

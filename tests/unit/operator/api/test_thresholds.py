@@ -1,11 +1,18 @@
 """Thresholds that the API server and the operator refuse, because their monitors could never alert."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
-from purpleflea_operator.api import thresholds
-from purpleflea_operator.api.thresholds import Objective, Thresholds
+from purpleflea_operator.api import objective, thresholds
+from purpleflea_operator.api.documented import DocumentedModel
+from purpleflea_operator.api.objective import Objective
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.thresholds import Thresholds
 from purpleflea_operator.codegen.crd import observability_crd
+from support.refused_parameters import REFUSED
 
 
 @pytest.mark.parametrize(
@@ -102,3 +109,42 @@ def test_the_rules_are_part_of_the_crd():
     assert "duration(self.shortWindow) < duration(self.longWindow)" in [
         item["rule"] for item in burn
     ]
+
+
+CRD_TEXT = json.dumps(observability_crd())
+
+
+@pytest.mark.parametrize("row", [row for row in REFUSED if row.spec is not None], ids=str)
+def test_the_operator_or_a_rule_of_the_crd_refuses_the_value(row):
+    """The end-to-end test creates each of these objects; here a message of the API server must at least exist."""
+    spec = {"keysSecretRef": {"name": "keys"}, **row.spec}
+    try:
+        ObservabilitySpec.model_validate(spec)
+    except ValidationError:
+        return
+    assert row.admission in CRD_TEXT
+
+
+WINDOWED = [
+    value
+    for module in (thresholds, objective)
+    for value in vars(module).values()
+    if isinstance(value, type) and issubclass(value, DocumentedModel)
+    if any(name.endswith("window") for name in value.model_fields)
+]
+
+
+@pytest.mark.parametrize("kind", WINDOWED, ids=lambda kind: kind.__name__)
+def test_each_window_has_limits_or_is_shorter_than_a_window_with_limits(kind):
+    text = json.dumps(kind.cel_rules())
+    windows = [to_camel(name) for name in kind.model_fields if name.endswith("window")]
+    assert [name for name in windows if f"duration(self.{name}) <" not in text] == []
+
+
+def test_a_resource_of_an_older_crd_with_a_refused_window_is_invalid():
+    with pytest.raises(ValidationError, match="window must be at most 168h"):
+        Thresholds.model_validate({"operatorSilent": {"window": "169h"}})
+    with pytest.raises(ValidationError, match="longWindow must be from 1h to 48h"):
+        Objective.model_validate({"slowBurn": {"longWindow": "59m", "shortWindow": "1m"}})
+    with pytest.raises(ValidationError, match="shortWindow must be shorter"):
+        Objective.model_validate({"slowBurn": {"shortWindow": "6h"}})

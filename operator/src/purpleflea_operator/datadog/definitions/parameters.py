@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from purpleflea_operator.api import observability as api
+from purpleflea_operator.api.objective import Objective
 from purpleflea_operator.api.observability import LogIndex, ObservabilitySpec
-from purpleflea_operator.api.thresholds import Objective, Thresholds
+from purpleflea_operator.api.thresholds import Thresholds
 from purpleflea_operator.datadog.definitions.notification_targets import Target, target
 
 

@@ -4,7 +4,7 @@ The thresholds of both come from `spec.objective`. This module defines no other 
 """
 
 from purpleflea_contract import metrics, tags
-from purpleflea_operator.api.thresholds import FastBurn, SlowBurn
+from purpleflea_operator.api.objective import FastBurn, SlowBurn
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters

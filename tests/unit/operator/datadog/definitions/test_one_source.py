@@ -12,8 +12,9 @@ from pydantic.alias_generators import to_camel
 import purpleflea_operator
 from purpleflea_contract.links import RUNBOOKS_URL
 from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.api.objective import Objective
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.thresholds import Objective, Thresholds
+from purpleflea_operator.api.thresholds import Thresholds
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 
 OPERATOR = Path(purpleflea_operator.__file__).parent
@@ -21,9 +22,9 @@ DATADOG = [
     path
     for folder in ("api", "controllers/observability", "datadog/definitions")
     for path in sorted((OPERATOR / folder).rglob("*.py"))
-    if folder != "api" or path.name in ("observability.py", "thresholds.py")
+    if folder != "api" or path.name in ("observability.py", "objective.py", "thresholds.py")
 ]
-SOURCES = {"api/observability.py", "api/thresholds.py"}
+SOURCES = {"api/observability.py", "api/objective.py", "api/thresholds.py"}
 ALERTS = {f"datadog/definitions/{name}_alerts.py" for name in ("trading", "exchange", "health")}
 USES = ALERTS | {"datadog/definitions/dashboard.py"}
 """The function of a monitor reads its thresholds, and a widget shows those of drawdown."""

@@ -6,14 +6,15 @@ import hcl2
 import pytest
 
 from purpleflea_contract.tags import stored_value
+from purpleflea_operator.api.objective import Objective
 from purpleflea_operator.api.observability import Features, Notifications, ObservabilitySpec
-from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, Thresholds
+from purpleflea_operator.api.thresholds import MonitorThresholds, Thresholds
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
-from purpleflea_operator.datadog.definitions.parameters import Parameters
+from purpleflea_operator.datadog.definitions.parameters import Parameters, notifications
 from purpleflea_operator.datadog.definitions.terraform import module
-from purpleflea_operator.datadog.definitions.terraform.derived_variables import TAG_VALUE
 from purpleflea_operator.datadog.definitions.terraform.resources import address
+from purpleflea_operator.datadog.definitions.terraform.variable_checks import HANDLE, TAG_VALUE
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "data" / "terraform-schema.json").read_text())
 META = {"count", "for_each", "lifecycle"}
@@ -350,3 +351,27 @@ def test_tag_values_that_datadog_stores_unchanged_are_accepted(value):
 @pytest.mark.parametrize("value", ["a__b", "A", "a_", "1a", "a b", ""])
 def test_tag_values_that_datadog_rewrites_are_refused(value):
     assert not re.search(TAG_VALUE, value)
+
+
+def test_each_number_and_text_of_a_variable_has_a_check():
+    checked = {
+        name: " ".join(item["condition"] for item in body.get("validation", []))
+        for group in parsed("variables.tf")["variable"]
+        for name, body in group.items()
+    }
+    unchecked = [
+        path
+        for path, value in defaults().items()
+        if value is not None and isinstance(value, str | float) and "features" not in path
+        if not re.search(rf"{path}\b", checked[path.split(".")[1]])
+    ]
+    assert unchecked == []
+
+
+@pytest.mark.parametrize(
+    "target", ["slack:a", "slack:a/b", "pagerduty:x", "webhook:w", "workflow:h"]
+)
+def test_handles_of_the_operator_are_accepted_as_handles_of_terraform(target):
+    pattern = HANDLE.replace("[:space:]", r"\s")
+    (parsed_target,) = notifications(Notifications(paging=(target,))).paging
+    assert re.search(pattern, parsed_target.handle)

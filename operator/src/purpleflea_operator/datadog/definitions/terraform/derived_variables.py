@@ -7,51 +7,20 @@ parameters with a variable in place of each value; the definitions that are buil
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from purpleflea_contract.quantities import decimal_text
 from purpleflea_contract.settings import SpecModel
-from purpleflea_operator.api.observability import LowerTagValue, ObservabilitySpec
-from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, level_comparisons
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.thresholds import MonitorThresholds
 from purpleflea_operator.datadog.definitions.hcl import Block, Expression, Raw, expression
 from purpleflea_operator.datadog.definitions.parameters import (
     Feature,
     NotificationParameters,
     Parameters,
 )
+from purpleflea_operator.datadog.definitions.terraform.variable_checks import Check, checks
 
-Check = tuple[str, str]
-"""Condition and error message of a validation."""
-
-WINDOW = "^[1-9][0-9]{0,2}[mh]$"
-TAG_VALUE = "^[a-z](_?[a-z0-9./-])*$"
-"""Tag values that Datadog stores unchanged; see `purpleflea_contract.tags.stored_tag`."""
-TIMEFRAMES: tuple[str, ...] = get_args(Objective.model_fields["timeframe"].annotation)
-QUOTED_TIMEFRAMES = ", ".join(f'"{timeframe}"' for timeframe in TIMEFRAMES)
-CHECKS: dict[str, tuple[Check, ...]] = {
-    "renotify_minutes": (
-        ("var.renotify_minutes >= 0", "renotify_minutes must be 0 (never) or more."),
-    ),
-    "objective": (
-        (
-            "var.objective.target < var.objective.warning && var.objective.warning < 100",
-            "objective: target must be less than warning, and warning less than 100.",
-        ),
-        (
-            f"contains([{QUOTED_TIMEFRAMES}], var.objective.timeframe)",
-            f"objective: timeframe must be {', '.join(TIMEFRAMES[:-1])} or {TIMEFRAMES[-1]}.",
-        ),
-    ),
-    "fast_burn": (("var.fast_burn.rate > 0", "fast_burn: rate must be more than 0."),),
-    "slow_burn": (("var.slow_burn.rate > 0", "slow_burn: rate must be more than 0."),),
-    "notifications": (
-        (
-            'alltrue([for handle in flatten(values(var.notifications)) : startswith(handle, "@")])',
-            "notifications: a handle starts with @, such as @slack-trading-alerts.",
-        ),
-    ),
-}
-"""Checks that do not follow from the type of a field."""
 NOTES = {
     "notifications": "Each list has handles of Datadog, such as @slack-alerts.",
     "log_index": "The attribute others lists the other indexes of the organization in their sequence.",
@@ -145,14 +114,16 @@ def _default(name: str, parameters: Parameters) -> Any:
 def _variables(owner: type[SpecModel], name: str, default: Any) -> Iterator[TerraformVariable]:
     """Yield the variable of a field of `owner`, and the variables of the models in the field."""
     models: dict[str, SpecModel] = {}
-    checks = tuple(_checks(name, default))
+    validations = tuple(checks(name, default))
     if isinstance(default, SpecModel):
         models = {item: value for item, value in default if isinstance(value, SpecModel)}
         parent = type(default)
         default = {item: value for item, value in _attributes(default) if item not in models}
     if default != {}:
         description = " ".join(filter(None, (_description(owner, name), NOTES.get(name))))
-        yield TerraformVariable(name=name, description=description, default=default, checks=checks)
+        yield TerraformVariable(
+            name=name, description=description, default=default, checks=validations
+        )
     for item, model in models.items():
         yield from _variables(parent, item, model)
 
@@ -169,42 +140,6 @@ def _description(owner: type[SpecModel], name: str) -> str:
     field = owner.model_fields[name]
     text = field.description or getattr(field.annotation, "__doc__", None) or ""
     return " ".join(text.split())
-
-
-def _checks(name: str, default: Any) -> Iterator[Check]:
-    if isinstance(default, MonitorThresholds):
-        yield from _threshold_checks(name, type(default))
-    if get_type_hints(ObservabilitySpec, include_extras=True).get(name) == LowerTagValue:
-        yield (
-            f'can(regex("{TAG_VALUE}", var.{name}))',
-            f"{name} must be a tag value as Datadog stores it: lower case letters, digits, dots, slashes, dashes and"
-            " single underscores, with a letter at the beginning.",
-        )
-    yield from CHECKS.get(name, ())
-
-
-def _threshold_checks(name: str, thresholds: type[MonitorThresholds]) -> Iterator[Check]:
-    yield (
-        f'can(regex("{WINDOW}", var.{name}.window))',
-        f"{name}: window must be a number of minutes or hours, such as 5m.",
-    )
-    if (bound := thresholds.bound()) is not None:
-        sign, limit = bound
-        yield (
-            f"var.{name}.critical {sign} {decimal_text(limit)}",
-            f"{name}: critical must be {sign} {decimal_text(limit)}, because otherwise the monitor can never alert.",
-        )
-    levels = thresholds.level_names()
-    conditions = [
-        f"var.{name}.{level} {sign} var.{name}.{following}"
-        for level, sign, following in level_comparisons(levels, above=thresholds.fires_above)
-    ]
-    if conditions:
-        direction = "fall" if thresholds.fires_above else "rise"
-        yield (
-            " && ".join(conditions),
-            f"{name}: {', '.join(levels)} must {direction} in this sequence.",
-        )
 
 
 def blocks(parameters: Parameters) -> list[Block]:

@@ -6,7 +6,7 @@ This module does not define objects; it only writes definitions in the form of t
 from collections.abc import Mapping
 from typing import Any
 
-from purpleflea_operator.api.thresholds import FULL_BUDGET
+from purpleflea_operator.api.objective import FULL_BUDGET
 from purpleflea_operator.datadog.definitions.hcl import Block, Call, Expression, Raw, expression
 from purpleflea_operator.datadog.definitions.objects import (
     ORGANIZATION_SCANNER,
