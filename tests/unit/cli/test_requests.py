@@ -125,7 +125,7 @@ def test_the_flags_of_the_user_come_first_and_a_namespace_of_a_request_replaces_
         assert "--namespace=trading" not in client.argv("get", "pfa", flag)
     assert client.in_namespace("x").argv("get")[3] == "--namespace=x"
     assert client.in_context("c").flags == ("--as=b", "--context=c")
-    chosen = Kubectl(flags=("--request-timeout=3s",), has_timeout=True)
+    chosen = Kubectl(flags=("--request-timeout=3s",), request_timeout_s=3.0)
     assert chosen.argv("get") == ["kubectl", "--request-timeout=3s", "get"]
 
 
@@ -146,7 +146,7 @@ def broken_kubectl(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        ("sleep 20", Failure.NO_ANSWER),
+        ("sleep 20", Failure.HUNG),
         ("echo not-json", Failure.NO_ANSWER),
         ("kill -9 $$", Failure.NO_ANSWER),
         ("echo 'Error from server (Forbidden): no' >&2; exit 1", Failure.FORBIDDEN),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kubectl_purpleflea import output
-from kubectl_purpleflea.commands.connection import FAILED, with_kubectl
+from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN, with_kubectl
 from kubectl_purpleflea.workflows.bundling import bundle as write_bundle
 
 
@@ -22,7 +22,8 @@ def bundle(**arguments: Any) -> None:
     """Write a support archive: resources, their objects, Events and logs.
 
     Values of variables, data of ConfigMaps, keys, tokens and amounts are replaced with REDACTED before they are
-    written. Secrets are not read. Read the archive before you send it.
+    written. Secrets are not read. Read the archive before you send it. The exit code is 0 if it is complete, 3 if
+    parts cannot be read, and 1 if there is no archive.
     """
     now = datetime.now(UTC)
     target = Path(arguments["path"] or f"purpleflea-bundle-{now:%Y%m%d-%H%M%S}.tar.gz")
@@ -37,3 +38,4 @@ def bundle(**arguments: Any) -> None:
     for item in missing:
         output.warn(f"not included: {item}")
     output.say(f"{target}: read it before you send it")
+    sys.exit(UNPROVEN if missing else 0)

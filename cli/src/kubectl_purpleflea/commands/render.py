@@ -10,7 +10,7 @@ from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import output_option, with_kubectl
 from kubectl_purpleflea.commands.manifests import documents, file_option
 from kubectl_purpleflea.commands.names import OBJECT_NAME
-from kubectl_purpleflea.decisions.failures import KubectlError
+from kubectl_purpleflea.decisions.failures import KubectlError, explained
 from kubectl_purpleflea.decisions.objects import id_of, name_of, namespace_of
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.operator_route import OperatorError, Render, renderer
@@ -63,8 +63,11 @@ def render(**arguments: Any) -> None:
                 found = False if form else _show(kubectl, wanted, rendered, ask)
             code = max(code, DIFFERS if found else SAME)
         except (KubectlError, OperatorError) as error:
-            output.warn(f"error: {_KIND} {name_of(manifest)}: {error}")
+            text = explained(error) if isinstance(error, KubectlError) else str(error)
+            output.warn(f"error: {_KIND} {name_of(manifest)}: {text}")
             code = FAILED
+            if isinstance(error, KubectlError) and error.ends_command:
+                break
     if form:
         _print(manifests, form)
     sys.exit(code)

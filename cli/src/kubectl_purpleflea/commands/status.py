@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ import click
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
 from kubectl_purpleflea.commands.names import OBJECT_NAME
-from kubectl_purpleflea.decisions.failures import KubectlError
+from kubectl_purpleflea.decisions.failures import KubectlError, explained
 from kubectl_purpleflea.decisions.fleet import AgentState
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.views.fleet import tree
@@ -45,7 +45,7 @@ def status(**arguments: Any) -> None:
     per signal, limits, and the conditions that need attention.
     """
     if not arguments["watch"]:
-        found = list(_read(arguments))
+        found = _read(arguments)
         _print(found, arguments["form"])
         sys.exit(
             FAILED if any(error for _, _, error in found) or not _has_all(found, arguments) else 0
@@ -56,27 +56,31 @@ def status(**arguments: Any) -> None:
         sys.exit(0)
 
 
+CONCURRENT_CONTEXTS = 8
 Seen = tuple[str, list[AgentState], str]
 """Context, its agents, and the error if they cannot be read."""
 
 
-def _read(arguments: dict[str, Any]) -> Iterator[Seen]:
+def _read(arguments: dict[str, Any]) -> list[Seen]:
+    """Read all contexts at the same time, so one that does not answer delays no other."""
     kubectl: Kubectl = arguments["kubectl"]
-    contexts = [item.strip() for item in arguments["contexts"].split(",") if item.strip()]
+    chosen = [item.strip() for item in arguments["contexts"].split(",") if item.strip()] or [""]
+    with ThreadPoolExecutor(min(CONCURRENT_CONTEXTS, len(chosen))) as pool:
+        return list(pool.map(lambda context: _seen(kubectl, context, arguments), chosen))
+
+
+def _seen(kubectl: Kubectl, context: str, arguments: dict[str, Any]) -> Seen:
     names, live = arguments["names"], arguments["live"]
-    for context in contexts or [""]:
-        client = kubectl.in_context(context) if context else kubectl
-        try:
-            agents = observed_fleet(
-                client,
-                names,
-                everywhere=arguments["all_namespaces"],
-                live=bool(names) if live is None else live,
-            )
-        except KubectlError as error:
-            yield context, [], str(error)
-        else:
-            yield context, agents, ""
+    try:
+        agents = observed_fleet(
+            kubectl.in_context(context) if context else kubectl,
+            names,
+            everywhere=arguments["all_namespaces"],
+            live=bool(names) if live is None else live,
+        )
+    except KubectlError as error:
+        return context, [], explained(error)
+    return context, agents, ""
 
 
 def _has_all(found: list[Seen], arguments: dict[str, Any]) -> bool:
@@ -112,7 +116,7 @@ def _watch(arguments: dict[str, Any]) -> None:
     """Redraw in place on a terminal; else print again."""
     if not sys.stdout.isatty() or arguments["form"] in ("json", "yaml"):
         while True:
-            _print(list(_read(arguments)), arguments["form"])
+            _print(_read(arguments), arguments["form"])
             time.sleep(arguments["interval"])
     with output.screen() as show:
         while True:

@@ -19,10 +19,14 @@ class Failure(StrEnum):
     NOT_INSTALLED = "NotInstalled"
     CONFIGURATION = "Configuration"
     """kubectl sent no request, because the kubeconfig or the flags are wrong."""
+    NO_KUBECTL = "NoKubectl"
+    """kubectl cannot be started."""
     UNREACHABLE = "Unreachable"
     """kubectl sent no request, because no API server accepts a connection, or does not report its kinds."""
     NO_ANSWER = "NoAnswer"
     """The request may have been performed."""
+    HUNG = "Hung"
+    """kubectl did not end, or printed without an end. The request may have been performed."""
 
 
 class KubectlError(Exception):
@@ -35,13 +39,22 @@ class KubectlError(Exception):
     @property
     def is_ambiguous(self) -> bool:
         """Whether a write may have been performed although it failed."""
-        return self.kind is Failure.NO_ANSWER
+        return self.kind in (Failure.NO_ANSWER, Failure.HUNG)
+
+    @property
+    def ends_command(self) -> bool:
+        """Whether each further read would fail as late, so a command that only reads ends."""
+        return self.kind in (Failure.HUNG, Failure.NO_KUBECTL)
 
 
 REMEDIES = {
     Failure.NOT_INSTALLED: "; install the chart of the operator, which has the CRDs",
     Failure.FORBIDDEN: "; see the rights that are missing: kubectl purpleflea doctor",
     Failure.CONFIGURATION: "; see the contexts: kubectl config get-contexts",
+    Failure.UNAUTHORIZED: "; sign in again, and check your credentials: kubectl auth whoami",
+    Failure.UNREACHABLE: "; check the address and the network: kubectl cluster-info",
+    Failure.NO_ANSWER: "; check the API server: kubectl get --raw=/readyz",
+    Failure.HUNG: "; a credential plugin, a proxy or the network may hang: kubectl get --raw=/readyz -v=6",
 }
 """Texts after an error that ends a command."""
 _PATTERNS = (
@@ -67,6 +80,11 @@ _PATTERNS = (
     (Failure.UNREACHABLE, r"^The connection to the server .* was refused|: connection refused$"),
     (Failure.UNREACHABLE, r"dial tcp: lookup .*: no such host|: network is unreachable$"),
 )
+
+
+def explained(error: KubectlError) -> str:
+    """Return an error with its remedy."""
+    return f"{error}{REMEDIES.get(error.kind, '')}"
 
 
 def failure(message: str) -> Failure:

@@ -3,19 +3,19 @@
 import contextlib
 import json
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from kubectl_purpleflea.decisions.objects import at, items, mapping, name_of, text
 from kubectl_purpleflea.decisions.operator_health import OPERATOR_LABELS, Installation
-from kubectl_purpleflea.kubectl.agents import OPENER, AgentError, forwarded
+from kubectl_purpleflea.kubectl.agents import AgentError, ForwardedPort, forwarded
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import lease_of, readable
 from purpleflea_contract import rendering
 
 ANSWER_TIMEOUT_S = 10.0
 MAX_ANSWER = 16 * 1024 * 1024
+MAX_REFUSAL = 64 * 1024
 
 Render = Callable[[dict[str, Any]], rendering.Rendering]
 
@@ -66,21 +66,17 @@ def _is_ready(pod: Any) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
-def _ask(port: int, agent: dict[str, Any]) -> rendering.Rendering:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{rendering.PATH}",
-        data=json.dumps(agent).encode(),
-        headers={"Content-Type": "application/json"},
-    )
+def _ask(port: ForwardedPort, agent: dict[str, Any]) -> rendering.Rendering:
+    data = json.dumps(agent).encode()
     try:
-        with OPENER.open(request, timeout=ANSWER_TIMEOUT_S) as response:
-            body = response.read(MAX_ANSWER + 1)
+        return _rendering(
+            port.answer(rendering.PATH, limit=MAX_ANSWER, timeout_s=ANSWER_TIMEOUT_S, data=data)
+        )
     except urllib.error.HTTPError as error:
         with error:
-            raise OperatorError(_refusal(error.code, error.read(MAX_ANSWER))) from error
-    except (OSError, ValueError) as error:
+            raise OperatorError(_refusal(error.code, error.read(MAX_REFUSAL))) from error
+    except AgentError as error:
         raise OperatorError(f"the operator did not respond: {error}") from error
-    return _rendering(body)
 
 
 def _refusal(status: int, body: bytes) -> str:
@@ -96,7 +92,7 @@ def _refusal(status: int, body: bytes) -> str:
 def _rendering(body: bytes) -> rendering.Rendering:
     """Return an answer. Fields of another type count as empty, so an operator of another version can answer."""
     try:
-        found = mapping(json.loads(body)) if len(body) <= MAX_ANSWER else {}
+        found = mapping(json.loads(body))
     except (ValueError, RecursionError):
         found = {}
     if "children" not in found:

@@ -67,7 +67,9 @@ def _default_namespace(kubectl: Kubectl, agents: Objects) -> str:
     path = "jsonpath={..namespace}"
     try:
         found = kubectl.run("config", "view", "--minify", f"--output={path}").strip()
-    except KubectlError:
+    except KubectlError as error:
+        if error.ends_command:
+            raise
         found = ""
     return found.split()[0] if found else namespace_of(agents[0]) if agents else "default"
 
@@ -87,7 +89,9 @@ def _rules(kubectl: Kubectl, namespace: str) -> list[dict[str, Any]] | None:
     }
     try:
         found = kubectl.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body)
-    except KubectlError:
+    except KubectlError as error:
+        if error.ends_command:
+            raise
         return None
     # Some authorizers, such as webhooks of cloud providers, cannot list their rules.
     is_complete = isinstance(found, dict) and not at(found, "status", "incomplete")
@@ -100,7 +104,11 @@ def _server_now(kubectl: Kubectl) -> datetime | None:
     try:
         found = kubectl.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
         return datetime.fromisoformat(text(at(found, "metadata", "creationTimestamp")))
-    except (KubectlError, ValueError):
+    except KubectlError as error:
+        if error.ends_command:
+            raise
+        return None
+    except ValueError:
         return None
 
 
@@ -126,5 +134,7 @@ def _keys(kubectl: Kubectl, namespace: str, name: str) -> frozenset[str] | Failu
     try:
         output = there.run("get", "secret", name, f"--output=go-template={_KEYS_ONLY}")
     except KubectlError as error:
+        if error.ends_command:
+            raise
         return None if error.kind is Failure.NOT_FOUND else error.kind
     return frozenset(output.split())

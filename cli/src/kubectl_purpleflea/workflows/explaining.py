@@ -58,7 +58,9 @@ def _logs(kubectl: Kubectl, pods: list[dict[str, Any]]) -> dict[str, str]:
             found[name_of(pod)] = kubectl.run(
                 *("logs", name_of(pod), "--container=agent", f"--tail={LOG_LINES}"), *previous
             )
-        except KubectlError:
+        except KubectlError as error:
+            if error.ends_command:
+                raise
             # A container that never ran has no logs.
             continue
     return found
