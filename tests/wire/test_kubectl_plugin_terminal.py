@@ -78,7 +78,7 @@ def test_the_status_is_redrawn_in_place_until_ctrl_c(fleet, open_terminal, scree
     terminal = open_terminal(fleet, "status", "--watch", "--interval=0.5")
     terminal.read_until(lambda: "trading/momentum" in terminal.text)
     assert "red" in terminal.colors("trading/momentum")  # The agent has no status.
-    flicker = Flicker(terminal, " agents, 0/")
+    flicker = Flicker(terminal, " agent")
     fleet.put(an_agent("breakout", uid="other"))
     terminal.read_until(lambda: "trading/breakout" in terminal.text)
     assert terminal.rows[0].startswith("2 agents")

@@ -9,6 +9,7 @@ import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN, with_kubectl
+from kubectl_purpleflea.kubectl.cluster import context_namespace, lacks_namespace
 from kubectl_purpleflea.workflows.bundling import bundle as write_bundle
 
 
@@ -30,6 +31,13 @@ def bundle(**arguments: Any) -> None:
     if target.exists():
         output.warn(f"error: {target} exists")
         sys.exit(FAILED)
+    if not arguments["all_namespaces"]:
+        namespace = context_namespace(arguments["kubectl"])
+        if lacks_namespace(arguments["kubectl"], namespace):
+            output.warn(
+                f"error: namespace {namespace} does not exist; list all: kubectl get namespaces"
+            )
+            sys.exit(FAILED)
     try:
         missing = write_bundle(arguments["kubectl"], target, everywhere=arguments["all_namespaces"])
     except OSError as error:

@@ -44,7 +44,7 @@ def resume(**arguments: Any) -> None:
         output.warn(f"NOTHING WAS CHANGED: {error}")
         sys.exit(FAILED)
     if not halts:
-        output.warn("NOTHING WAS CHANGED: there is no such PurpleFleaHalt")
+        output.warn(f"NOTHING WAS CHANGED: {resuming.nothing_found(kubectl)}")
         sys.exit(FAILED)
     deadline = time.monotonic() + arguments["timeout"]
     try:

@@ -84,7 +84,7 @@ _PATTERNS = (
 
 def explained(error: KubectlError) -> str:
     """Return an error with its remedy."""
-    return f"{error}{REMEDIES.get(error.kind, '')}"
+    return f"{str(error).removeprefix('error: ')}{REMEDIES.get(error.kind, '')}"
 
 
 def failure(message: str) -> Failure:
@@ -99,13 +99,16 @@ def failure(message: str) -> Failure:
     return Failure.NO_ANSWER
 
 
-def last_line(message: str) -> str:
-    """Return the error itself, without warnings before it."""
+def error_line(message: str) -> str:
+    """Return the error itself in one line, without warnings before it."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [line for line in lines if not re.match(r"Warning:|[IWE]\d{4} ", line)]
-    for number, line in enumerate(errors):
-        if re.match(r"The .* is invalid:", line):
-            # The fields follow, one a line.
-            return " ".join(errors[number:])
-    found = (errors or lines or ["kubectl reported no error"])[-1]
+    errors = [line for line in lines if not _IGNORED.match(line)]
+    starts = [number for number, line in enumerate(errors) if _START.match(line)]
+    # The fields of an invalid object, or the object that an error is about, follow in other lines.
+    found = " ".join(errors[starts[-1] :]) if starts else (errors or lines or [_NO_ERROR])[-1]
     return found.partition("; if you choose to ignore these errors")[0]
+
+
+_IGNORED = re.compile(r"Warning:|[IWE]\d{4} |ensure CRDs are installed first")
+_START = re.compile(r"[Ee]rror\b|The .* is invalid:|The connection to the server|Unable to connect")
+_NO_ERROR = "kubectl reported no error"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubectl_purpleflea.decisions.failures import KubectlError, last_line
+from kubectl_purpleflea.decisions.failures import KubectlError, error_line
 from kubectl_purpleflea.kubectl import processes
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.processes import Child
@@ -143,5 +143,5 @@ def _port(child: Child, deadline: float) -> int:
             if match := _FORWARDING.match(line):
                 return int(match[1])
         if not can_print:
-            raise AgentError(last_line(child.errors))
+            raise AgentError(error_line(child.errors))
     raise AgentError("kubectl port-forward opened no port in time")

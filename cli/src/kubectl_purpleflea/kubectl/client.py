@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure, KubectlError, failure, last_line
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, error_line, failure
 from kubectl_purpleflea.decisions.objects import mapping
 from kubectl_purpleflea.kubectl import processes
 from kubectl_purpleflea.kubectl.processes import PROGRAM_VARIABLE
@@ -78,7 +78,7 @@ class Kubectl:
             self.argv(*arguments), stdin, deadline=now + limit_s, limit_s=limit_s
         )
         if code:
-            raise KubectlError(failure(errors), last_line(errors)[:MAX_ERROR])
+            raise KubectlError(failure(errors), error_line(errors)[:MAX_ERROR])
         return output
 
     @property

@@ -47,7 +47,7 @@ def _leader(kubectl: Kubectl, installation: Installation) -> str:
     holder = text(at(lease_of(kubectl, installation), "spec", "holderIdentity"))
     if holder:
         # The identity is the name of the pod, an underscore and a random number.
-        return holder.rpartition("_")[0]
+        return holder.rpartition("_")[0] or holder
     there = kubectl.in_namespace(installation.namespace)
     pods: list[dict[str, Any]] = readable(
         lambda: there.items("pods", f"--selector={OPERATOR_LABELS}"), []

@@ -101,4 +101,4 @@ def _refusal(error: KubectlError) -> str:
         Failure.FORBIDDEN: "bind the role: kubectl create rolebinding NAME --clusterrole=purpleflea-halter --user=USER",
     }
     remedy = remedies.get(error.kind)
-    return f"{error}; {remedy}" if remedy else explained(error)
+    return f"{str(error).removeprefix('error: ')}; {remedy}" if remedy else explained(error)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_purpleflea.decisions.failures import Failure, KubectlError, explained
@@ -24,7 +25,15 @@ from kubectl_purpleflea.decisions.objects import (
 )
 from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.client import Kubectl
-from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, HALTS, readable
+from kubectl_purpleflea.kubectl.cluster import (
+    AGENTS,
+    CHILDREN,
+    HALTS,
+    context_namespace,
+    lacks_namespace,
+    readable,
+)
+from kubectl_purpleflea.workflows.halting import operator_is_down
 from purpleflea_contract import kubernetes
 
 ROUND_S = 1.0
@@ -81,6 +90,14 @@ def chosen(
     return [halts[name] for name in dict.fromkeys(names)]
 
 
+def nothing_found(kubectl: Kubectl) -> str:
+    """Return why no halt is selected."""
+    namespace = context_namespace(kubectl)
+    if lacks_namespace(kubectl, namespace):
+        return f"namespace {namespace} does not exist; list all: kubectl get namespaces"
+    return f"no PurpleFleaHalt in namespace {namespace} is selected; list all: kubectl get pfh -A"
+
+
 def _explained(kubectl: Kubectl, name: str) -> str:
     """Return why a name is not a halt, and the command if it is an agent."""
     try:
@@ -96,7 +113,7 @@ def _explained(kubectl: Kubectl, name: str) -> str:
             f"{name} is an agent; it is halted by {', '.join(map(str, halts))}. A halt can select more agents. To end "
             f"the halt: {command}"
         )
-    return f"PurpleFleaHalt {name} does not exist; list them: kubectl get pfh"
+    return f"PurpleFleaHalt {name} does not exist; list all: kubectl get pfh -A"
 
 
 def resume(
@@ -185,11 +202,15 @@ def _wait(
     while True:
         try:
             agents = kubectl.items(AGENTS, *place)
-            maps: dict[str, Manifest] = readable(lambda: _config_maps(kubectl, place), {})
+            maps = readable(lambda: _config_maps(kubectl, place), None)
+            is_led = maps is not None or operator_is_down(kubectl, "", datetime.now(UTC)) is False
             waiting = [
                 line
                 for item in agents
-                if (line := _waits_for(item, deleted) or _is_kept(item, halts, maps, deleted))
+                if (
+                    line := _waits_for(item, deleted)
+                    or _is_kept(item, halts, maps, deleted, is_led=is_led)
+                )
             ]
             held = [line for item in agents if (line := _is_held(item, deleted))]
         except KubectlError as error:
@@ -218,22 +239,31 @@ def _config_maps(kubectl: Kubectl, place: tuple[str, ...]) -> dict[str, Manifest
 def _is_kept(
     agent: dict[str, Any],
     halts: Sequence[dict[str, Any]],
-    maps: dict[str, Manifest],
+    maps: dict[str, Manifest] | None,
     deleted: set[str],
+    *,
+    is_led: bool,
 ) -> str:
-    """Return why an agent still has the mode of a deleted halt in its ConfigMap; empty if it has not.
+    """Return why an agent may still have the mode of a deleted halt in its ConfigMap; empty if it has not.
 
     If the operator does not run, no status reports the halt, and the agent keeps the mode.
     """
     is_selected = any(
         selects(mapping(at(item, "spec", "selector")), namespace_of(item), agent) for item in halts
     )
-    config_map = maps.get(id_of(agent), {})
-    is_marked = annotations_of(config_map).get(kubernetes.ANNOTATION_HALTED) == "true"
     others = set(at(agent, "status", "trading", "halts") or ()) - deleted
-    if not (is_selected and is_marked) or others:
+    if not is_selected or others:
         return ""
-    return f"{id_of(agent)}: its control file still has the mode of a halt; see whether the operator runs"
+    if maps is None:
+        text = "you may not list ConfigMaps, and it is unknown whether the operator runs"
+        return "" if is_led else f"{id_of(agent)}: {text}; see its mode: kubectl get pfa"
+    is_marked = annotations_of(maps.get(id_of(agent), {})).get(kubernetes.ANNOTATION_HALTED)
+    if is_marked != "true":
+        return ""
+    return (
+        f"{id_of(agent)}: its control file still has the mode of a halt; see whether the operator "
+        "runs: kubectl purpleflea doctor"
+    )
 
 
 def _is_held(agent: dict[str, Any], deleted: set[str]) -> str:
