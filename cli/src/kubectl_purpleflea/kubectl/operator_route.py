@@ -6,6 +6,7 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kubectl_purpleflea.decisions import renderings
 from kubectl_purpleflea.decisions.objects import at, items, mapping, name_of, text
 from kubectl_purpleflea.decisions.operator_health import OPERATOR_LABELS, Installation
 from kubectl_purpleflea.kubectl.agents import AgentError, ForwardedPort, forwarded
@@ -69,9 +70,12 @@ def _is_ready(pod: Any) -> bool:
 def _ask(port: ForwardedPort, agent: dict[str, Any]) -> rendering.Rendering:
     data = json.dumps(agent).encode()
     try:
-        return _rendering(
-            port.answer(rendering.PATH, limit=MAX_ANSWER, timeout_s=ANSWER_TIMEOUT_S, data=data)
+        answer = port.answer(
+            rendering.PATH, limit=MAX_ANSWER, timeout_s=ANSWER_TIMEOUT_S, data=data
         )
+        return renderings.rendering(answer)
+    except renderings.InvalidRenderingError as error:
+        raise OperatorError("the answer of the operator is not a rendering") from error
     except urllib.error.HTTPError as error:
         with error:
             raise OperatorError(_refusal(error.code, error.read(MAX_REFUSAL))) from error
@@ -87,34 +91,3 @@ def _refusal(status: int, body: bytes) -> str:
     except ValueError:
         reason = ""
     return f"the operator responded with status {status}: {reason or 'no reason'}"
-
-
-def _rendering(body: bytes) -> rendering.Rendering:
-    """Return an answer. Fields of another type count as empty, so an operator of another version can answer."""
-    try:
-        found = mapping(json.loads(body))
-    except (ValueError, RecursionError):
-        found = {}
-    if "children" not in found:
-        raise OperatorError("the answer of the operator is not a rendering")
-    notes = found.get("notes")
-    return rendering.Rendering(
-        operator=text(found.get("operator")),
-        children=[dict(item) for item in items(found["children"])],
-        written=_references(found.get("written")),
-        deleted=_references(found.get("deleted")),
-        recreates=found.get("recreates") is True,
-        invalid=text(found.get("invalid")),
-        notes=[text(item) for item in notes] if isinstance(notes, list) else [],
-    )
-
-
-def _references(value: object) -> list[rendering.ChildReference]:
-    return [
-        rendering.ChildReference(
-            apiVersion=text(item.get("apiVersion")),
-            kind=text(item.get("kind")),
-            name=text(item.get("name")),
-        )
-        for item in items(value)
-    ]
