@@ -84,7 +84,7 @@ def test_a_halt_is_proven_and_a_resume_ends_it(fleet, plugin):
     assert "3 CRDs are installed" in done.stdout
     done = plugin("halt", "--all", "--reason=wrong prices", "--name=incident", "--wait=drained")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "PROVEN: 3/3 running agents of 1 resources" in done.stdout
+    assert "PROVEN: 3/3 running agents of 1 resource" in done.stdout
     # The plugin reads the halt. The status of the agent is written after that of the halt.
     wait_for(lambda: mode(fleet) == "Halted", what="the agent reports the halt")
     done = plugin("resume", "incident")

@@ -1,6 +1,9 @@
 """One round of a halt without the operator, over pods in every state: proven only if no pod may trade."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from support.builders import a_halt, an_agent
 from support.plugin import kubectl  # noqa: F401 - a fixture
 
 NS, NAME = "trading", "momentum"
+PROGRAM = Path(sys.executable).parent / "kubectl-purpleflea"
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("kubectl")]
 RUNNING = {"state": {"running": {}}, "restartCount": 0}
 WAITING = {"state": {"waiting": {"reason": "ContainerCreating"}}, "restartCount": 0}
@@ -230,3 +234,17 @@ def test_an_operator_that_writes_meanwhile_is_read_again(fleet, content):
     state = a_direct_halt(fleet).advance()
     assert state.unproven == ()
     assert mode(fleet) == ("Stopped" if "Stopped" in content else "Halted")
+
+
+@pytest.mark.parametrize("form", [(), ("--output=json",)], ids=["text", "json"])
+def test_a_reader_that_ends_does_not_end_the_halt(fleet, form):
+    flags = ("--server", fleet.url, f"--namespace={NS}")
+    process = subprocess.Popen(
+        [PROGRAM, "halt", "--all", "--reason=test", "--timeout=1", *form, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert mode(fleet) == "Halted"

@@ -4,6 +4,7 @@ The screens are kept in test-results/cli.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_the_status_is_redrawn_in_place_until_ctrl_c(fleet, open_terminal, scree
     terminal = open_terminal(fleet, "status", "--watch", "--interval=0.5")
     terminal.read_until(lambda: "trading/momentum" in terminal.text)
     assert "red" in terminal.colors("trading/momentum")  # The agent has no status.
-    flicker = Flicker(terminal, " agents, 0/")
+    flicker = Flicker(terminal, " agent")
     fleet.put(an_agent("breakout", uid="other"))
     terminal.read_until(lambda: "trading/breakout" in terminal.text)
     assert terminal.rows[0].startswith("2 agents")
@@ -249,3 +250,19 @@ def test_other_shells_get_the_same_words(shell, registration, expected):
     env["_KUBECTL_PURPLEFLEA_COMPLETE"] = f"{shell}_complete"
     done = subprocess.run([PROGRAM], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(expected)
+
+
+FISH = shutil.which("fish")
+
+
+def test_fish_shows_whole_descriptions(tmp_path):
+    script = subprocess.run([PROGRAM, "completion", "fish"], capture_output=True, check=True).stdout
+    # Without a limit, fish would cut a description at its first comma.
+    assert b'string split --max 1 "," $completion' in script
+    if FISH is None:
+        return
+    path = os.pathsep.join([str(PROGRAM.parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "HOME": str(tmp_path)}
+    source = f"{PROGRAM} completion fish | source; complete -C 'kubectl-purpleflea ha'"
+    done = subprocess.run([FISH, "-c", source], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("halt\tHalt agents: they run, send no orders")

@@ -94,6 +94,18 @@ def test_a_halt_stays_unknown_if_a_later_attempt_is_refused(fleet, plugin):
     assert (done.exit_code, "it is unknown whether the halt exists" in done.output) == (3, True)
 
 
+def test_a_resume_is_unknown_if_no_answer_shows_that_the_halt_is_deleted(fleet, plugin):
+    fleet.put(a_halt())
+    fleet.fail_next(status=503, times=None, verb="delete", resource="purplefleahalts")
+    fleet.fail_next(status=503, times=None, verb="get", resource="purplefleahalts")
+    done = plugin.run(*RESUME)
+    assert (done.exit_code, "it is unknown whether the halt is deleted" in done.output) == (3, True)
+    fleet.clear_faults()
+    fleet.fail_next(status=403, times=None, verb="delete", resource="purplefleahalts")
+    done = plugin.run(*RESUME)
+    assert (done.exit_code, "Forbidden" in done.output) == (1, True)
+
+
 @pytest.mark.parametrize("kind", ["PurpleFleaAgent", "PurpleFleaHalt"])
 def test_a_crd_that_is_missing_is_named(fleet, kind):
     fleet.unregister(kind)

@@ -274,3 +274,19 @@ def test_no_difference_is_reported_without_an_answer(fleet, render, start, monke
     done = render(manifest(), flags=["--operator-namespace=elsewhere"])
     assert (done.exit_code, "no operator watches namespace trading" in done.stderr) == (2, True)
     assert done.stdout == ""
+
+
+def test_the_objects_without_a_cluster_are_those_of_a_cluster_without_node_agents(
+    fleet, render, start
+):
+    fleet.delete("DaemonSet", "datadog", "datadog-agent")
+    wanted = manifest(replicas=2, trading={"mode": "Halted"})
+    with start():
+        fleet.wait_until(lambda: leads(fleet))
+        online = render(wanted, flags=("--output=json",))
+    offline = render(wanted, flags=("--output=json", "--offline"))
+    assert (online.exit_code, offline.exit_code) == (0, 0), online.output + offline.output
+    uid = json.loads(online.stdout)["items"][0]["metadata"]["ownerReferences"][0]["uid"]
+    hashes = r'"purpleflea.com/[a-z-]*hash": "[0-9a-f]+"'
+    shown = [re.sub(hashes, "", text) for text in (online.stdout, offline.stdout)]
+    assert shown[0].replace(uid, "00000000-0000-0000-0000-000000000000") == shown[1]

@@ -8,7 +8,7 @@ import click
 
 from kubectl_purpleflea import __name__ as package
 from kubectl_purpleflea.commands.catalog import COMMANDS
-from kubectl_purpleflea.decisions.failures import REMEDIES, KubectlError
+from kubectl_purpleflea.decisions.failures import KubectlError, explained
 
 EXIT_FAILED = 1
 """Nothing was changed, or the request failed. Usage errors have 2."""
@@ -58,8 +58,7 @@ def main() -> None:
     try:
         cli(prog_name="kubectl purpleflea", complete_var="_KUBECTL_PURPLEFLEA_COMPLETE")
     except KubectlError as error:
-        remedy = REMEDIES.get(error.kind, "")
-        sys.stderr.write(f"error: {error}{remedy}\n")
+        sys.stderr.write(f"error: {explained(error)}\n")
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:
         # The reader, such as head, has ended.

@@ -1,5 +1,6 @@
 """Command line of the operator: `python -m purpleflea_operator [--SETTING=VALUE ...]`. The chart runs
-`... install-check NAME` as its test, and `... uninstall-check` before it is uninstalled.
+`... install-check NAME` as its test, and `... uninstall-check` before it is uninstalled. `... render` renders an agent
+without a cluster.
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator cannot start, 3 if it lost its lease.
 """
@@ -14,7 +15,7 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
-from purpleflea_operator import app, install_check, logs, timings, uninstall_check
+from purpleflea_operator import app, install_check, logs, offline_render, timings, uninstall_check
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from purpleflea_operator.settings import ArgumentError, OperatorSettings
@@ -29,6 +30,8 @@ def main() -> int:
     """Run until SIGTERM or SIGINT, or run the command of the first argument. Return the exit code."""
     if sys.argv[1:] == [uninstall_check.COMMAND]:
         return uninstall_check.main()
+    if sys.argv[1:] == [offline_render.COMMAND]:
+        return offline_render.main()
     if sys.argv[1:2] == [install_check.COMMAND]:
         return install_check.main("".join(sys.argv[2:3]))
     try:

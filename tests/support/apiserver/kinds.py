@@ -28,6 +28,8 @@ class Kind:
     immutable: tuple[FieldPath, ...] = ()
     list_keys: Mapping[FieldPath, tuple[str, ...]] = field(default_factory=dict)
     initial_status: Mapping[str, Any] | None = None
+    is_review: bool = False
+    """Whether a create is answered and not stored, as of SelfSubjectReview."""
 
     @property
     def api_version(self) -> str:

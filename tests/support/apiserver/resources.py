@@ -92,6 +92,8 @@ class Resources:
         if not request.path.endswith(f"/{request.resource}"):
             raise ApiError(405, "the server does not allow this method on the requested resource")
         body = _checked(request, kind)
+        if kind.is_review:
+            return self._writer.review(_target(request, kind), body)
         return self._writer.create(_target(request, kind), body).obj
 
     def _update(self, request: Request, kind: Kind) -> Obj:

@@ -64,6 +64,11 @@ class Writer:
         owners = fields.after_update({}, {}, leaves, manager, now)
         return self._insert(target, self._admitted(target, body), owners)
 
+    def review(self, target: Target, obj: Obj) -> Obj:
+        """Return the answer to an object that is not stored."""
+        metadata = {"creationTimestamp": self._store.timestamp()}
+        return self._admitted(target, {**obj, "metadata": metadata})
+
     def update(self, target: Target, change: Change) -> Record:
         """Replace an object by the result of `change` for its present state."""
         kind = target.kind

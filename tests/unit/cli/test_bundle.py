@@ -122,7 +122,7 @@ esac
     monkeypatch.setenv("PURPLEFLEA_KUBECTL", str(program))
     target = tmp_path / "bundle.tar.gz"
     done = CliRunner().invoke(cli, ["bundle", "--file", str(target), "-n", "trading"])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output
     assert "not included: nodes: Error from server (Forbidden)" in done.output
     with tarfile.open(target) as archive:
         parts = {item.name: archive.extractfile(item).read().decode() for item in archive}
@@ -132,6 +132,7 @@ esac
         assert not any(item in content for item in (CANARY, *AMOUNTS)), name
     assert target.stat().st_mode & 0o777 == 0o600
     assert CliRunner().invoke(cli, ["bundle", "--file", str(target)]).exit_code == 1
+    assert [item.name for item in tmp_path.glob("bundle*")] == ["bundle.tar.gz"]
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from kubectl_purpleflea.decisions.findings import (
-    KINDS,
-    Observed,
-    Severity,
-    exit_code,
-    findings,
-    touches_pods,
-)
+from kubectl_purpleflea.decisions.finding import Severity, exit_code
+from kubectl_purpleflea.decisions.findings import KINDS, Observed, findings
 from kubectl_purpleflea.decisions.operator_health import Installation
 from kubectl_purpleflea.decisions.rights import RIGHTS, markdown, missing, rules_of
+from kubectl_purpleflea.decisions.webhooks import touches_pods
 from kubectl_purpleflea.views.findings import finding_lines
 from support.builders import a_pod, an_agent
 
@@ -48,10 +43,12 @@ def observed(**changes):
         "operators": [an_installation()],
         "leases": {"s/o": a_lease()},
         "rules": ALL,
+        "agents": [],
         "pods": [a_pod()],
         "secrets": {("trading", "purpleflea-api-key"): frozenset({"api-key"})},
         "node_leases": [],
         "webhooks": [],
+        "namespaces": {},
     }
     return Observed(**{**defaults, **changes})
 
@@ -95,9 +92,9 @@ CASES = [
         "serves v1 and not v1alpha1",
         "same release",
     ),
-    ({"crds": None}, Severity.NOTE, "the CRDs cannot be read", "customresourcedefinitions"),
+    ({"crds": None}, Severity.UNKNOWN, "the CRDs cannot be read", "customresourcedefinitions"),
     ({"operators": []}, Severity.ERROR, "the operator is not installed", "helm upgrade --install"),
-    ({"operators": None}, Severity.NOTE, "cannot be read", "--operator-namespace"),
+    ({"operators": None}, Severity.UNKNOWN, "cannot be read", "--operator-namespace"),
     (
         {"operators": [an_installation(replicas=0, ready=0)]},
         Severity.ERROR,
@@ -128,7 +125,31 @@ CASES = [
         "you may not create, get, watch purplefleahalts.purpleflea.com",
         "--clusterrole=purpleflea-halter",
     ),
-    ({"rules": None}, Severity.NOTE, "does not report your rights", ""),
+    ({"rules": None}, Severity.UNKNOWN, "does not report your rights", "kubectl auth can-i"),
+    ({"leases": {}}, Severity.UNKNOWN, "the Lease of s/o cannot be read", "get leases"),
+    ({"server_now": None}, Severity.UNKNOWN, "does not report its time", "selfsubjectreviews"),
+    ({"node_leases": None}, Severity.UNKNOWN, "the clocks of the nodes", "list leases"),
+    ({"webhooks": None}, Severity.UNKNOWN, "the admission webhooks cannot be read", "list mutat"),
+    (
+        {"webhooks": [{"metadata": {"name": "w"}, "webhooks": [HOOK]}], "namespaces": None},
+        Severity.UNKNOWN,
+        "the labels of namespaces cannot be read",
+        "list namespaces",
+    ),
+    ({"pods": None}, Severity.UNKNOWN, "the pods cannot be read", "list pods"),
+    ({"agents": None}, Severity.UNKNOWN, "the agents cannot be read", "list purplefleaagents"),
+    (
+        {"secrets": {}, "agents": [an_agent()]},
+        Severity.UNKNOWN,
+        "1 Secret cannot be read",
+        "get secrets",
+    ),
+    (
+        {"has_namespace": False},
+        Severity.ERROR,
+        "namespace trading does not exist",
+        "kubectl create namespace trading",
+    ),
     (
         {"secrets": {("trading", "purpleflea-api-key"): None}, "agents": [an_agent()]},
         Severity.ERROR,
@@ -180,7 +201,7 @@ CASES = [
         "node node-7 has no node agent",
         "helm upgrade datadog-agent",
     ),
-    ({"agents": [an_agent()]}, Severity.WARNING, "WaitingForOperator", "kubectl purpleflea doctor"),
+    ({"agents": [an_agent()]}, Severity.WARNING, "WaitingForOperator", "problems of the operator"),
 ]
 
 
@@ -191,8 +212,8 @@ def test_each_problem_is_found_with_its_fix(changes, severity, content, fix):
         (item.severity, True, True) == (severity, content in item.text, fix in item.fix)
         for item in found
     ), found
-    if severity in (Severity.WARNING, Severity.ERROR):
-        assert exit_code(found) >= {Severity.WARNING: 10, Severity.ERROR: 20}[severity]
+    least = {Severity.UNKNOWN: 3, Severity.WARNING: 10, Severity.ERROR: 20}
+    assert exit_code(found) >= least.get(severity, 0)
     assert list(found) == sorted(found, key=lambda item: -item.severity)
 
 
@@ -202,9 +223,11 @@ def test_without_problems_the_exit_code_is_0():
     assert (exit_code(found), finding_lines(found)[-1].plain) == (0, "0 errors, 0 warnings")
 
 
-def test_what_cannot_be_read_is_no_error():
-    empty = Observed(namespace="trading", now=NOW)
-    assert exit_code(findings(empty)) == 0
+def test_what_cannot_be_read_is_unknown_and_neither_an_error_nor_fine():
+    found = findings(Observed(namespace="trading", now=NOW))
+    assert {item.severity for item in found} == {Severity.UNKNOWN}
+    assert exit_code(found) == 3
+    assert finding_lines(found)[-1].plain == "0 errors, 0 warnings, 7 checks not made"
 
 
 @pytest.mark.parametrize(

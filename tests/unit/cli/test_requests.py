@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kubectl_purpleflea.decisions.failures import Failure, KubectlError, failure, last_line
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, error_line, failure
 from kubectl_purpleflea.decisions.operator_health import installations, is_down, silence_s
 from kubectl_purpleflea.kubectl.client import Kubectl
 
@@ -66,12 +66,16 @@ def test_a_write_counts_as_refused_only_if_the_api_server_refused_it(message, ki
 
 def test_the_error_is_shown_without_warnings():
     text = "Warning: old\nE0101 12:00:00.1 memcache.go:265] x\nError from server (NotFound): a\n"
-    assert last_line(text) == "Error from server (NotFound): a"
+    assert error_line(text) == "Error from server (NotFound): a"
     text = 'Warning: old\nThe PurpleFleaAgent "a" is invalid: \n* spec.a: x\n* spec.b: y\n'
-    assert last_line(text) == 'The PurpleFleaAgent "a" is invalid: * spec.a: x * spec.b: y'
+    assert error_line(text) == 'The PurpleFleaAgent "a" is invalid: * spec.a: x * spec.b: y'
     text = "error: bad; if you choose to ignore these errors, turn validation off with --validate=false"
-    assert last_line(text) == "error: bad"
-    assert last_line("") == "kubectl reported no error"
+    assert error_line(text) == "error: bad"
+    text = "error: resource mapping not found: no matches for kind\nensure CRDs are installed first"
+    assert error_line(text) == "error: resource mapping not found: no matches for kind"
+    text = "Error from server (Forbidden): error when retrieving:\nName: a\nfrom server for: x"
+    assert error_line(text) == text.replace("\n", " ")
+    assert error_line("") == "kubectl reported no error"
 
 
 def a_lease(*, holder="a", renewed=NOW, duration=10):
@@ -125,7 +129,7 @@ def test_the_flags_of_the_user_come_first_and_a_namespace_of_a_request_replaces_
         assert "--namespace=trading" not in client.argv("get", "pfa", flag)
     assert client.in_namespace("x").argv("get")[3] == "--namespace=x"
     assert client.in_context("c").flags == ("--as=b", "--context=c")
-    chosen = Kubectl(flags=("--request-timeout=3s",), has_timeout=True)
+    chosen = Kubectl(flags=("--request-timeout=3s",), request_timeout_s=3.0)
     assert chosen.argv("get") == ["kubectl", "--request-timeout=3s", "get"]
 
 
@@ -146,7 +150,7 @@ def broken_kubectl(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        ("sleep 20", Failure.NO_ANSWER),
+        ("sleep 20", Failure.HUNG),
         ("echo not-json", Failure.NO_ANSWER),
         ("kill -9 $$", Failure.NO_ANSWER),
         ("echo 'Error from server (Forbidden): no' >&2; exit 1", Failure.FORBIDDEN),

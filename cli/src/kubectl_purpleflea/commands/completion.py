@@ -30,4 +30,6 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"{shell} is not supported by this version of click.")
-    output.say(found(root, {}, PROGRAM, VARIABLE).source())
+    script = found(root, {}, PROGRAM, VARIABLE).source()
+    # Descriptions have commas, and fish would show only the part before the first one.
+    output.say(script.replace('(string split "," ', '(string split --max 1 "," '))

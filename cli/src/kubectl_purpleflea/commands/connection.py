@@ -1,6 +1,7 @@
 """The flags of kubectl that every subcommand has, and the client that they configure."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from kubectl_purpleflea.commands.names import OBJECT_NAME
 from kubectl_purpleflea.kubectl.client import Kubectl
+from kubectl_purpleflea.kubectl.processes import interruptible
 
 _VALUES = (
     ("context", "Context of the kubeconfig."),
@@ -22,6 +24,7 @@ _VALUES = (
     ("request-timeout", "Longest time of one request, such as 10s."),
 )
 _COMMON = {"context", "kubeconfig", "as", "request-timeout"}
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 FAILED = 1
 UNPROVEN = 3
 """Exit code if something was changed, and its effect is not proven."""
@@ -40,9 +43,10 @@ def with_kubectl(command: Callable[..., Any]) -> Callable[..., Any]:
         client = Kubectl(
             flags=tuple(flags),
             namespace=arguments.pop("kubectl_namespace") or "",
-            has_timeout=values["request-timeout"] is not None,
+            request_timeout_s=_seconds(values["request-timeout"]),
         )
-        return command(kubectl=client, **arguments)
+        with interruptible():
+            return command(kubectl=client, **arguments)
 
     wrapped = run
     for name, text in reversed(_VALUES):
@@ -60,6 +64,14 @@ def with_kubectl(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "-n", "--namespace", "kubectl_namespace", type=OBJECT_NAME, help="Namespace of the agents."
     )(wrapped)
+
+
+def _seconds(timeout: str | None) -> float | None:
+    """Return a duration of Go, such as 1m30s; a text that kubectl will refuse counts as 0."""
+    if timeout is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|$)", timeout)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def _parameter(name: str) -> str:

@@ -9,7 +9,7 @@ import click
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import output_option, with_kubectl
 from kubectl_purpleflea.commands.names import OBJECT_NAME
-from kubectl_purpleflea.decisions.findings import exit_code
+from kubectl_purpleflea.decisions.finding import exit_code
 from kubectl_purpleflea.views.findings import finding_lines
 from kubectl_purpleflea.workflows.examining import examine
 
@@ -24,8 +24,8 @@ from kubectl_purpleflea.workflows.examining import examine
 def doctor(**arguments: Any) -> None:
     """Check the installation: CRDs, operator, your rights, node agents, keys, clocks, webhooks, images and agents.
 
-    Each problem has the command that fixes it. The exit code is 0 without problems, 10 with warnings, 20 with errors,
-    and 1 if the API server does not answer.
+    Each problem has the command that fixes it. The exit code is 0 without problems, 10 with warnings, 20 with errors, 3
+    without a problem if a check could not be made, and 1 if the API server does not answer.
     """
     found = examine(
         arguments["kubectl"],

@@ -1,17 +1,22 @@
 """`halt` and `stop`: create a PurpleFleaHalt and wait for the proof."""
 
+import contextlib
 import dataclasses
+import functools
+import os
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from kubectl_purpleflea import output
 from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN, output_option, with_kubectl
 from kubectl_purpleflea.commands.names import OBJECT_NAME
+from kubectl_purpleflea.decisions.failures import KubectlError, explained
 from kubectl_purpleflea.decisions.halts import (
     MAX_REASON,
     HaltRequest,
@@ -30,6 +35,8 @@ from kubectl_purpleflea.workflows import halting, placing
 from kubectl_purpleflea.workflows.halting import Wait
 
 DEFAULT_TIMEOUT_S = 60
+LAST_ROUND_S = 30.0
+"""Seconds after the timeout in which agents are asked without the operator, so that at least one round is made."""
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,42 +110,65 @@ def stop(**arguments: Any) -> None:
 
 def _run(level: Level, arguments: dict[str, Any], *, default: Proof) -> None:
     kubectl: Kubectl = arguments["kubectl"]
-    is_cluster = arguments["all_namespaces"]
     request = _request(level, arguments)
-    if is_cluster:
-        kubectl = kubectl.in_namespace(
-            _operator_namespace(kubectl, arguments["operator_namespace"])
-        )
     try:
-        found = placing.place(kubectl, request)
-    except (placing.RefusedError, SelectorError) as error:
-        output.warn(f"NOTHING WAS HALTED: {error}")
-        sys.exit(FAILED)
-    except placing.UnknownError as error:
-        output.warn(f"NOT PROVEN: it is unknown whether the halt exists: {error}")
-        sys.exit(UNPROVEN)
-    except KeyboardInterrupt:
-        output.warn(
-            f"NOT PROVEN: interrupted; it is unknown whether PurpleFleaHalt {request.name} exists"
-        )
-        sys.exit(UNPROVEN)
+        if arguments["all_namespaces"]:
+            chosen = _operator_namespace(kubectl, arguments["operator_namespace"])
+            kubectl = kubectl.in_namespace(chosen)
+    except KubectlError as error:
+        _end(FAILED, f"NOTHING WAS HALTED: {explained(error)}")
     wait = Wait(
         proof=Proof(arguments["wait"] or default),
         timeout_s=float(arguments["timeout"]),
         operator_namespace=arguments["operator_namespace"],
         names=request.target.names,
     )
+    found = None
     try:
-        output.warn(views.placed(found.id, level, request.reason))
-        result = halting.wait_for_proof(
-            kubectl, ForwardedAgents(kubectl), found.halt, wait, report=output.warn
-        )
+        found = placing.place(kubectl, request)
+        result = _proof(kubectl, found, request, wait)
+    except (placing.RefusedError, SelectorError) as error:
+        _end(FAILED, f"NOTHING WAS HALTED: {error}")
+    except placing.UnknownError as error:
+        _end(UNPROVEN, f"NOT PROVEN: it is unknown whether the halt exists: {error}")
     except KeyboardInterrupt:
-        output.warn(f"NOT PROVEN: interrupted; PurpleFleaHalt {found.id} exists")
-        sys.exit(UNPROVEN)
-    result = _with_dropped(result, found.dropped)
+        _end(UNPROVEN, f"NOT PROVEN: interrupted; {_left(found, request)}")
     _show(result, found.id, wait.proof, arguments["form"])
     sys.exit(0 if result.is_proven else UNPROVEN)
+
+
+def _end(code: int, text: str) -> NoReturn:
+    _report(text)
+    sys.exit(code)
+
+
+def _report(text: str) -> None:
+    """Print a line to stderr. A reader that has ended, such as head, must not end the halt or change its exit code."""
+    with contextlib.suppress(OSError):
+        output.warn(text)
+
+
+def _left(found: placing.Placed | None, request: HaltRequest) -> str:
+    """Return what an interrupted command leaves behind."""
+    if found is None:
+        return (
+            f"it is unknown whether PurpleFleaHalt {request.name} exists; see it: kubectl get pfh"
+        )
+    namespace, _, name = found.id.partition("/")
+    return (
+        f"PurpleFleaHalt {found.id} exists and applies until it is deleted. See it: kubectl get pfh {name} "
+        f"--namespace={namespace}. End it: kubectl purpleflea resume {name} --namespace={namespace}"
+    )
+
+
+def _proof(kubectl: Kubectl, found: placing.Placed, request: HaltRequest, wait: Wait) -> Outcome:
+    _report(views.placed(found.id, request.level, request.reason))
+    agents = ForwardedAgents(kubectl.until(time.monotonic() + wait.timeout_s + LAST_ROUND_S))
+    try:
+        result = halting.wait_for_proof(kubectl, agents, found.halt, wait, report=_report)
+    except KubectlError as error:
+        result = Outcome(is_proven=False, by_agents=False, unproven=(explained(error),))
+    return _with_dropped(result, found.dropped)
 
 
 def _request(level: Level, arguments: dict[str, Any]) -> HaltRequest:
@@ -192,6 +222,12 @@ def _with_dropped(result: Outcome, dropped: tuple[str, ...]) -> Outcome:
 
 def _show(result: Outcome, identity: str, proof: Proof, form: str | None) -> None:
     if form:
-        output.document({"halt": identity, "proof": str(proof), **dataclasses.asdict(result)}, form)
+        content = {"halt": identity, "proof": str(proof), **dataclasses.asdict(result)}
+        show = functools.partial(output.document, content, form)
     else:
-        output.lines(views.outcome(result, identity, proof))
+        show = functools.partial(output.lines, views.outcome(result, identity, proof))
+    try:
+        show()
+    except OSError:
+        # The exit code still reports the proof. Python must not write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

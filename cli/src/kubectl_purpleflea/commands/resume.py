@@ -44,13 +44,16 @@ def resume(**arguments: Any) -> None:
         output.warn(f"NOTHING WAS CHANGED: {error}")
         sys.exit(FAILED)
     if not halts:
-        output.warn("NOTHING WAS CHANGED: there is no such PurpleFleaHalt")
+        output.warn(f"NOTHING WAS CHANGED: {resuming.nothing_found(kubectl)}")
         sys.exit(FAILED)
     deadline = time.monotonic() + arguments["timeout"]
     try:
         result = resuming.resume(kubectl, halts, force=arguments["force"], deadline=deadline)
     except KeyboardInterrupt:
-        output.warn("NOT PROVEN: interrupted; some of the halts may be deleted")
+        output.warn(
+            "NOT PROVEN: interrupted; some of the halts may be deleted, and their agents may trade. See the halts that "
+            "exist: kubectl get pfh"
+        )
         sys.exit(UNPROVEN)
     if arguments["form"]:
         content = {"deleted": result.deleted, "held": result.held, "unproven": result.unproven}
@@ -58,4 +61,4 @@ def resume(**arguments: Any) -> None:
     else:
         output.lines(views.resumed(result.deleted, result.held, result.unproven))
     if result.unproven:
-        sys.exit(UNPROVEN if result.deleted else FAILED)
+        sys.exit(UNPROVEN if result.is_changed else FAILED)

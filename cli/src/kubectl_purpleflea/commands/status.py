@@ -3,15 +3,16 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
 from kubectl_purpleflea import output
-from kubectl_purpleflea.commands.connection import FAILED, output_option, with_kubectl
+from kubectl_purpleflea.commands.connection import FAILED, UNPROVEN, output_option, with_kubectl
 from kubectl_purpleflea.commands.names import OBJECT_NAME
-from kubectl_purpleflea.decisions.failures import KubectlError
+from kubectl_purpleflea.decisions.failures import KubectlError, explained
 from kubectl_purpleflea.decisions.fleet import AgentState
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.views.fleet import tree
@@ -42,46 +43,70 @@ def status(**arguments: Any) -> None:
     """Show agents and identities, those with problems first.
 
     For each agent: the mode, its source and who has acknowledged it, readiness, rollout with partition, the connection
-    per signal, limits, and the conditions that need attention.
+    per signal, limits, and the conditions that need attention. The exit code is 0, 3 if objects of the agents cannot be
+    read, and 1 if a context or an agent cannot be read.
     """
     if not arguments["watch"]:
-        found = list(_read(arguments))
-        _print(found, arguments["form"])
-        sys.exit(
-            FAILED if any(error for _, _, error in found) or not _has_all(found, arguments) else 0
-        )
+        found = _read(arguments)
+        if not _is_empty(found, arguments):
+            _print(found, arguments["form"])
+        is_failed = any(item.error for item in found)
+        if is_failed or not _has_all(found, arguments):
+            sys.exit(FAILED)
+        sys.exit(UNPROVEN if any(item.unread for item in found) else 0)
     try:
         _watch(arguments)
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-Seen = tuple[str, list[AgentState], str]
-"""Context, its agents, and the error if they cannot be read."""
+CONCURRENT_CONTEXTS = 8
 
 
-def _read(arguments: dict[str, Any]) -> Iterator[Seen]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The agents of one context."""
+
+    context: str
+    agents: list[AgentState] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Kinds of objects that the user may not read."""
+    error: str = ""
+    """Why the agents cannot be read."""
+
+
+def _read(arguments: dict[str, Any]) -> list[Seen]:
+    """Read all contexts at the same time, so one that does not answer delays no other."""
     kubectl: Kubectl = arguments["kubectl"]
-    contexts = [item.strip() for item in arguments["contexts"].split(",") if item.strip()]
+    chosen = [item.strip() for item in arguments["contexts"].split(",") if item.strip()] or [""]
+    with ThreadPoolExecutor(min(CONCURRENT_CONTEXTS, len(chosen))) as pool:
+        return list(pool.map(lambda context: _seen(kubectl, context, arguments), chosen))
+
+
+def _seen(kubectl: Kubectl, context: str, arguments: dict[str, Any]) -> Seen:
     names, live = arguments["names"], arguments["live"]
-    for context in contexts or [""]:
-        client = kubectl.in_context(context) if context else kubectl
-        try:
-            agents = observed_fleet(
-                client,
-                names,
-                everywhere=arguments["all_namespaces"],
-                live=bool(names) if live is None else live,
-            )
-        except KubectlError as error:
-            yield context, [], str(error)
-        else:
-            yield context, agents, ""
+    try:
+        agents, unread = observed_fleet(
+            kubectl.in_context(context) if context else kubectl,
+            names,
+            everywhere=arguments["all_namespaces"],
+            live=bool(names) if live is None else live,
+        )
+    except KubectlError as error:
+        return Seen(context=context, error=explained(error))
+    return Seen(context=context, agents=agents, unread=unread)
+
+
+def _is_empty(found: list[Seen], arguments: dict[str, Any]) -> bool:
+    """Return whether only the error about missing agents is to be shown."""
+    is_text = arguments["form"] not in ("json", "yaml")
+    has_content = any(item.error or item.agents for item in found)
+    return is_text and bool(arguments["names"]) and not has_content
 
 
 def _has_all(found: list[Seen], arguments: dict[str, Any]) -> bool:
     """Return whether each named agent exists, and report those that do not."""
-    known = {item.name for _, agents, _ in found for item in agents}
+    known = {agent.name for item in found for agent in item.agents}
     missing = [name for name in arguments["names"] if name not in known]
     for name in missing:
         output.warn(f"error: PurpleFleaAgent {name} does not exist; list all: kubectl get pfa -A")
@@ -91,8 +116,13 @@ def _has_all(found: list[Seen], arguments: dict[str, Any]) -> bool:
 def _print(found: list[Seen], form: str | None) -> None:
     if form in ("json", "yaml"):
         clusters = [
-            {"context": context, "error": error, "agents": [dataclasses.asdict(a) for a in agents]}
-            for context, agents, error in found
+            {
+                "context": item.context,
+                "error": item.error,
+                "unread": item.unread,
+                "agents": [dataclasses.asdict(agent) for agent in item.agents],
+            }
+            for item in found
         ]
         output.document({"clusters": clusters}, form)
         return
@@ -101,18 +131,21 @@ def _print(found: list[Seen], form: str | None) -> None:
 
 
 def _lines(seen: Seen, form: str | None) -> list[Line]:
-    context, agents, error = seen
-    if error:
-        where = f"{context}: " if context else ""
-        return [line(styled(f"{where}the agents cannot be read: {error}", "red"))]
-    return tree(agents, wide=form == "wide", cluster=context)
+    if seen.error:
+        where = f"{seen.context}: " if seen.context else ""
+        return [line(styled(f"{where}the agents cannot be read: {seen.error}", "red"))]
+    found = tree(seen.agents, wide=form == "wide", cluster=seen.context)
+    if seen.unread:
+        content = f"not read: {', '.join(seen.unread)}; see the rights that are missing: kubectl purpleflea doctor"
+        found.append(line(styled(content, "yellow")))
+    return found
 
 
 def _watch(arguments: dict[str, Any]) -> None:
     """Redraw in place on a terminal; else print again."""
     if not sys.stdout.isatty() or arguments["form"] in ("json", "yaml"):
         while True:
-            _print(list(_read(arguments)), arguments["form"])
+            _print(_read(arguments), arguments["form"])
             time.sleep(arguments["interval"])
     with output.screen() as show:
         while True:

@@ -19,10 +19,14 @@ class Failure(StrEnum):
     NOT_INSTALLED = "NotInstalled"
     CONFIGURATION = "Configuration"
     """kubectl sent no request, because the kubeconfig or the flags are wrong."""
+    NO_KUBECTL = "NoKubectl"
+    """kubectl cannot be started."""
     UNREACHABLE = "Unreachable"
     """kubectl sent no request, because no API server accepts a connection, or does not report its kinds."""
     NO_ANSWER = "NoAnswer"
     """The request may have been performed."""
+    HUNG = "Hung"
+    """kubectl did not end, or printed without an end. The request may have been performed."""
 
 
 class KubectlError(Exception):
@@ -35,13 +39,22 @@ class KubectlError(Exception):
     @property
     def is_ambiguous(self) -> bool:
         """Whether a write may have been performed although it failed."""
-        return self.kind is Failure.NO_ANSWER
+        return self.kind in (Failure.NO_ANSWER, Failure.HUNG)
+
+    @property
+    def ends_command(self) -> bool:
+        """Whether each further read would fail as late, so a command that only reads ends."""
+        return self.kind in (Failure.HUNG, Failure.NO_KUBECTL)
 
 
 REMEDIES = {
     Failure.NOT_INSTALLED: "; install the chart of the operator, which has the CRDs",
     Failure.FORBIDDEN: "; see the rights that are missing: kubectl purpleflea doctor",
     Failure.CONFIGURATION: "; see the contexts: kubectl config get-contexts",
+    Failure.UNAUTHORIZED: "; sign in again, and check your credentials: kubectl auth whoami",
+    Failure.UNREACHABLE: "; check the address and the network: kubectl cluster-info",
+    Failure.NO_ANSWER: "; check the API server: kubectl get --raw=/readyz",
+    Failure.HUNG: "; a credential plugin, a proxy or the network may hang: kubectl get --raw=/readyz -v=6",
 }
 """Texts after an error that ends a command."""
 _PATTERNS = (
@@ -69,6 +82,11 @@ _PATTERNS = (
 )
 
 
+def explained(error: KubectlError) -> str:
+    """Return an error with its remedy."""
+    return f"{str(error).removeprefix('error: ')}{REMEDIES.get(error.kind, '')}"
+
+
 def failure(message: str) -> Failure:
     """Return the cause of an error from the text that kubectl writes to stderr.
 
@@ -81,13 +99,16 @@ def failure(message: str) -> Failure:
     return Failure.NO_ANSWER
 
 
-def last_line(message: str) -> str:
-    """Return the error itself, without warnings before it."""
+def error_line(message: str) -> str:
+    """Return the error itself in one line, without warnings before it."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [line for line in lines if not re.match(r"Warning:|[IWE]\d{4} ", line)]
-    for number, line in enumerate(errors):
-        if re.match(r"The .* is invalid:", line):
-            # The fields follow, one a line.
-            return " ".join(errors[number:])
-    found = (errors or lines or ["kubectl reported no error"])[-1]
+    errors = [line for line in lines if not _IGNORED.match(line)]
+    starts = [number for number, line in enumerate(errors) if _START.match(line)]
+    # The fields of an invalid object, or the object that an error is about, follow in other lines.
+    found = " ".join(errors[starts[-1] :]) if starts else (errors or lines or [_NO_ERROR])[-1]
     return found.partition("; if you choose to ignore these errors")[0]
+
+
+_IGNORED = re.compile(r"Warning:|[IWE]\d{4} |ensure CRDs are installed first")
+_START = re.compile(r"[Ee]rror\b|The .* is invalid:|The connection to the server|Unable to connect")
+_NO_ERROR = "kubectl reported no error"

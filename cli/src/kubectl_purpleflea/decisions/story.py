@@ -47,6 +47,8 @@ class Story:
     logs: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
     """What to do, the remedy of the first cause first."""
+    unread: tuple[str, ...] = ()
+    """Objects that the user may not read, so that problems in them are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Evidence:
     logs: Mapping[str, str] | None = None
     """Last log lines by name of the pod."""
     is_operator_down: bool | None = None
+    unread: tuple[str, ...] = ()
 
 
 def story(agent: Manifest, evidence: Evidence) -> Story:
@@ -76,13 +79,14 @@ def story(agent: Manifest, evidence: Evidence) -> Story:
     return Story(
         agent=id_of(agent),
         is_healthy=is_healthy,
-        headline=_headline(agent, found, nodes, is_down=is_down),
+        headline=_headline(agent, found, nodes, evidence.unread, is_down=is_down),
         problems=found,
         pods=() if is_healthy else pods,
         nodes=nodes,
         events=() if is_healthy else _events(evidence.events),
         logs=() if is_healthy else tuple(_errors(evidence.logs or {})),
         remedies=remedies,
+        unread=tuple(evidence.unread),
     )
 
 
@@ -95,7 +99,12 @@ def _runs(pod: Manifest) -> bool:
 
 
 def _headline(
-    agent: Manifest, found: Sequence[Problem], nodes: Sequence[str], *, is_down: bool
+    agent: Manifest,
+    found: Sequence[Problem],
+    nodes: Sequence[str],
+    unread: Sequence[str],
+    *,
+    is_down: bool,
 ) -> str:
     name = id_of(agent)
     if is_down:
@@ -103,7 +112,7 @@ def _headline(
     if nodes:
         return f"{name}: {nodes[0]}"
     if not found:
-        return f"{name} works"
+        return f"{name} has no known problem" if unread else f"{name} works"
     return f"{name}: {found[0].condition} has the reason {found[0].reason}"
 
 

@@ -4,24 +4,29 @@ Agents are not trusted: an answer may be slow, too long or invalid.
 """
 
 import contextlib
+import http.client
 import json
 import re
-import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubectl_purpleflea.decisions.failures import last_line
+from kubectl_purpleflea.decisions.failures import KubectlError, error_line
+from kubectl_purpleflea.kubectl import processes
 from kubectl_purpleflea.kubectl.client import Kubectl
+from kubectl_purpleflea.kubectl.processes import Child
 from purpleflea_contract import environment
 
 OPEN_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
 BODY_LIMIT = 64 * 1024
+_CHUNK = 64 * 1024
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ")
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """A proxy of the environment must not receive requests to the loopback address."""
 
 
@@ -50,22 +55,63 @@ class ForwardedAgents:
         """Return the JSON answer of a pod."""
         with forwarded(self._kubectl, namespace, pod, environment.HTTP_PORT) as port:
             try:
-                url = f"http://127.0.0.1:{port}{path}"
-                with OPENER.open(url, timeout=ANSWER_TIMEOUT_S) as response:
-                    body = response.read(BODY_LIMIT + 1)
+                body = port.answer(path, limit=BODY_LIMIT, timeout_s=ANSWER_TIMEOUT_S)
             except urllib.error.HTTPError as error:
                 with error:
                     raise AgentError(f"{path} responded with status {error.code}") from error
-            except (OSError, ValueError) as error:
-                raise AgentError(f"{path} did not respond: {error}") from error
         try:
-            return json.loads(body[: BODY_LIMIT + 1]) if len(body) <= BODY_LIMIT else _too_long()
+            return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise AgentError(f"the answer of {path} is not JSON") from error
 
 
+@dataclass(frozen=True, slots=True)
+class ForwardedPort:
+    """A port of the loopback address that `kubectl port-forward` forwards to a pod."""
+
+    number: int
+    _child: Child
+
+    def answer(
+        self, path: str, *, limit: int, timeout_s: float, data: bytes | None = None
+    ) -> bytes:
+        """Return the answer to a GET, or to a POST of JSON.
+
+        Raises:
+            AgentError: No answer was received in time, or it is too long.
+            HTTPError: The status is an error.
+        """
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        url = f"http://127.0.0.1:{self.number}{path}"
+        request = urllib.request.Request(url, data=data, headers=headers)
+        deadline = time.monotonic() + timeout_s
+        # The timeout of a socket starts again at each byte, so the end of kubectl limits the whole answer.
+        timer = threading.Timer(timeout_s, self._child.kill)
+        timer.start()
+        try:
+            with _OPENER.open(request, timeout=timeout_s) as response:
+                return _bounded(response, path, limit, deadline)
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise AgentError(f"{path} did not respond: {error}") from error
+        finally:
+            timer.cancel()
+
+
+def _bounded(response: Any, path: str, limit: int, deadline: float) -> bytes:
+    body = bytearray()
+    while data := response.read1(_CHUNK):
+        body += data
+        if len(body) > limit:
+            raise AgentError(f"the answer of {path} is too long")
+        if time.monotonic() >= deadline:
+            raise AgentError(f"{path} did not respond in time")
+    return bytes(body)
+
+
 @contextlib.contextmanager
-def forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int) -> Iterator[int]:
+def forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int) -> Iterator[ForwardedPort]:
     """Yield a port of the loopback address that `kubectl port-forward` forwards to a port of a pod.
 
     Raises:
@@ -74,31 +120,28 @@ def forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int) -> Iterator
     argv = kubectl.in_namespace(namespace).argv(
         *("port-forward", f"pod/{pod}", f":{port}", "--address=127.0.0.1")
     )
-    process = subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-    )
-    # A process that reports no port in time is ended, which also ends the read.
-    timer = threading.Timer(OPEN_TIMEOUT_S, process.kill)
-    timer.start()
+    deadline = time.monotonic() + OPEN_TIMEOUT_S
+    if kubectl.deadline is not None:
+        deadline = min(deadline, kubectl.deadline)
+        if deadline <= time.monotonic():
+            raise AgentError("it was not asked, because the time of the command is over")
     try:
-        yield _port(process)
-    finally:
-        timer.cancel()
-        process.kill()
-        process.communicate()
+        child = processes.start(argv)
+    except KubectlError as error:
+        raise AgentError(str(error)) from error
+    with child:
+        yield ForwardedPort(_port(child, deadline), child)
 
 
-def _port(process: "subprocess.Popen[str]") -> int:
-    for line in process.stdout or ():
-        if match := _FORWARDING.match(line):
-            return int(match[1])
-    errors = process.stderr.read() if process.stderr else ""
-    raise AgentError(last_line(errors) if errors.strip() else "kubectl port-forward timed out")
-
-
-def _too_long() -> Any:
-    raise AgentError("the answer is too long")
+def _port(child: Child, deadline: float) -> int:
+    while time.monotonic() < deadline:
+        try:
+            can_print = child.step(deadline - time.monotonic())
+        except KubectlError as error:
+            raise AgentError(str(error)) from error
+        while (line := child.line()) is not None:
+            if match := _FORWARDING.match(line):
+                return int(match[1])
+        if not can_print:
+            raise AgentError(error_line(child.errors))
+    raise AgentError("kubectl port-forward opened no port in time")

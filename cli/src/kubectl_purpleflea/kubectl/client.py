@@ -1,25 +1,26 @@
 """The kubectl of the user as a client: one process per request, with the user's flags.
 
-The module must not decide anything. A request that kubectl does not finish is ended with its process.
+The module must not decide anything. A request that kubectl does not finish is ended with its processes.
 """
 
+import contextlib
 import json
 import os
-import queue
-import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure, KubectlError, failure, last_line
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, error_line, failure
+from kubectl_purpleflea.decisions.objects import mapping
+from kubectl_purpleflea.kubectl import processes
+from kubectl_purpleflea.kubectl.processes import PROGRAM_VARIABLE
 
-PROGRAM_VARIABLE = "PURPLEFLEA_KUBECTL"
-"""Environment variable with the path of kubectl, if it is not on PATH."""
 REQUEST_TIMEOUT_S = 10
 PROCESS_TIMEOUT_S = 30.0
 """kubectl sends several requests before the first one of a command: discovery, credential plugins."""
+UNLIMITED_S = 3600.0
+"""Limit of one process with --request-timeout=0."""
 MAX_ERROR = 2000
 
 
@@ -30,8 +31,10 @@ class Kubectl:
     flags: tuple[str, ...] = ()
     namespace: str = ""
     """The flag --namespace; empty for the namespace of the context."""
-    has_timeout: bool = False
-    """Whether the user set --request-timeout."""
+    request_timeout_s: float | None = None
+    """The flag --request-timeout of the user; None without it, and 0 for no limit."""
+    deadline: float | None = None
+    """Monotonic time at which each request ends; None for the limit of one process."""
 
     @property
     def program(self) -> str:
@@ -43,7 +46,7 @@ class Kubectl:
         found = [self.program, *self.flags]
         if self.namespace and not _names_namespace(arguments):
             found.append(f"--namespace={self.namespace}")
-        if timeout and not self.has_timeout:
+        if timeout and self.request_timeout_s is None:
             found.append(f"--request-timeout={REQUEST_TIMEOUT_S}s")
         return [*found, *arguments]
 
@@ -56,36 +59,35 @@ class Kubectl:
         flags = tuple(item for item in self.flags if not item.startswith("--context="))
         return replace(self, flags=(*flags, f"--context={context}"))
 
-    def run(self, *arguments: str, stdin: str | None = None, timeout_s: float | None = None) -> str:
+    def until(self, deadline: float) -> "Kubectl":
+        """Return the same client, whose requests end at a time of the monotonic clock."""
+        return replace(self, deadline=deadline)
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return its output.
 
         Raises:
             KubectlError: The request failed.
         """
-        limit_s = PROCESS_TIMEOUT_S if timeout_s is None else timeout_s
-        try:
-            done = subprocess.run(
-                self.argv(*arguments),
-                input=stdin,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=limit_s,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            text = f"{self.program} is not found; install kubectl, or set {PROGRAM_VARIABLE} to its path"
-            raise KubectlError(Failure.CONFIGURATION, text) from error
-        except OSError as error:
-            text = f"{self.program} cannot be started: {error.strerror}"
-            raise KubectlError(Failure.CONFIGURATION, text) from error
-        except subprocess.TimeoutExpired as error:
-            text = f"kubectl did not end within {limit_s:g} s"
-            raise KubectlError(Failure.NO_ANSWER, text) from error
-        if done.returncode:
-            message = last_line(done.stderr)[:MAX_ERROR]
-            raise KubectlError(failure(done.stderr), message)
-        return done.stdout
+        now, limit_s = time.monotonic(), self._process_timeout_s
+        if self.deadline is not None:
+            limit_s = min(limit_s, self.deadline - now)
+            if limit_s <= 0:
+                raise KubectlError(Failure.HUNG, "the time of the command is over")
+        code, output, errors = processes.completed(
+            self.argv(*arguments), stdin, deadline=now + limit_s, limit_s=limit_s
+        )
+        if code:
+            raise KubectlError(failure(errors), error_line(errors)[:MAX_ERROR])
+        return output
+
+    @property
+    def _process_timeout_s(self) -> float:
+        chosen = self.request_timeout_s
+        if chosen is None:
+            return PROCESS_TIMEOUT_S
+        # kubectl sends several requests, each with the limit of the user.
+        return PROCESS_TIMEOUT_S + 2 * chosen if chosen else UNLIMITED_S
 
     def json(self, *arguments: str, stdin: str | None = None) -> Any:
         """Run kubectl with JSON output and return the parsed document; None if it printed nothing.
@@ -137,7 +139,9 @@ class Kubectl:
                 f"--request-timeout={int(left) + 1}s",
                 timeout=False,
             )
-            yield from _stream(argv, silence_s=silence_s, deadline=deadline)
+            # The caller reads the object, which shows whether an error lasts.
+            with contextlib.suppress(KubectlError):
+                yield from _stream(argv, silence_s=silence_s, deadline=deadline)
             yield None
             time.sleep(max(0.0, min(1.0, deadline - time.monotonic())))
 
@@ -150,7 +154,7 @@ def _names_namespace(arguments: Sequence[str]) -> bool:
 def _parsed(output: str) -> Any:
     try:
         return json.loads(output)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KubectlError(Failure.NO_ANSWER, "the output of kubectl is not JSON") from error
 
 
@@ -158,31 +162,7 @@ def _stream(
     argv: Sequence[str], *, silence_s: float, deadline: float
 ) -> Iterator[dict[str, Any] | None]:
     """Yield the objects of one watch until it ends; None after each silence."""
-    process = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
-    )
-    lines: queue.Queue[str | None] = queue.Queue()
-    # A read of a pipe has no timeout, so a thread reads.
-    threading.Thread(target=_read, args=(process, lines), daemon=True).start()
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                line = lines.get(timeout=min(silence_s, left))
-            except queue.Empty:
-                yield None
-                continue
-            if line is None:
-                return
-            event = _parsed(line)
-            yield event.get("object") if event.get("type") in ("ADDED", "MODIFIED") else None
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _read(process: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
-    if process.stdout is not None:
-        with process.stdout as stream:
-            for line in stream:
-                lines.put(line)
-    lines.put(None)
+    for line in processes.lines(argv, silence_s=silence_s, deadline=deadline):
+        event = mapping(None if line is None else _parsed(line))
+        found = event.get("object") if event.get("type") in ("ADDED", "MODIFIED") else None
+        yield found if isinstance(found, dict) else None

@@ -63,3 +63,30 @@ def lease_of(kubectl: Kubectl, installation: Installation) -> dict[str, Any] | N
     """Return the Lease of an operator; None if there is none, or the user may not read it."""
     there = kubectl.in_namespace(installation.namespace)
     return readable(lambda: there.find("leases.coordination.k8s.io", installation.lease), None)
+
+
+def context_namespace(kubectl: Kubectl) -> str:
+    """Return the namespace in which kubectl acts; `default` if the context has none."""
+    if kubectl.namespace:
+        return kubectl.namespace
+    try:
+        found = kubectl.run("config", "view", "--minify", "--output=jsonpath={..namespace}").split()
+    except KubectlError as error:
+        if error.ends_command:
+            raise
+        found = []
+    return found[0] if found else "default"
+
+
+def lacks_namespace(kubectl: Kubectl, namespace: str) -> bool:
+    """Return whether a namespace does not exist. False if the user may not read it."""
+    found = readable(lambda: (kubectl.find("namespaces", namespace),), None)
+    return found == (None,)
+
+
+def missing_agent(kubectl: Kubectl, name: str) -> str:
+    """Return an error about an agent that does not exist, with its remedy."""
+    namespace = context_namespace(kubectl)
+    if lacks_namespace(kubectl, namespace):
+        return f"namespace {namespace} does not exist; list all: kubectl get namespaces"
+    return f"PurpleFleaAgent {name} does not exist in namespace {namespace}; list all: kubectl get pfa -A"

@@ -3,19 +3,20 @@
 import contextlib
 import json
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kubectl_purpleflea.decisions import renderings
 from kubectl_purpleflea.decisions.objects import at, items, mapping, name_of, text
 from kubectl_purpleflea.decisions.operator_health import OPERATOR_LABELS, Installation
-from kubectl_purpleflea.kubectl.agents import OPENER, AgentError, forwarded
+from kubectl_purpleflea.kubectl.agents import AgentError, ForwardedPort, forwarded
 from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import lease_of, readable
 from purpleflea_contract import rendering
 
 ANSWER_TIMEOUT_S = 10.0
 MAX_ANSWER = 16 * 1024 * 1024
+MAX_REFUSAL = 64 * 1024
 
 Render = Callable[[dict[str, Any]], rendering.Rendering]
 
@@ -47,7 +48,7 @@ def _leader(kubectl: Kubectl, installation: Installation) -> str:
     holder = text(at(lease_of(kubectl, installation), "spec", "holderIdentity"))
     if holder:
         # The identity is the name of the pod, an underscore and a random number.
-        return holder.rpartition("_")[0]
+        return holder.rpartition("_")[0] or holder
     there = kubectl.in_namespace(installation.namespace)
     pods: list[dict[str, Any]] = readable(
         lambda: there.items("pods", f"--selector={OPERATOR_LABELS}"), []
@@ -66,21 +67,20 @@ def _is_ready(pod: Any) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
-def _ask(port: int, agent: dict[str, Any]) -> rendering.Rendering:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{rendering.PATH}",
-        data=json.dumps(agent).encode(),
-        headers={"Content-Type": "application/json"},
-    )
+def _ask(port: ForwardedPort, agent: dict[str, Any]) -> rendering.Rendering:
+    data = json.dumps(agent).encode()
     try:
-        with OPENER.open(request, timeout=ANSWER_TIMEOUT_S) as response:
-            body = response.read(MAX_ANSWER + 1)
+        answer = port.answer(
+            rendering.PATH, limit=MAX_ANSWER, timeout_s=ANSWER_TIMEOUT_S, data=data
+        )
+        return renderings.rendering(answer)
+    except renderings.InvalidRenderingError as error:
+        raise OperatorError("the answer of the operator is not a rendering") from error
     except urllib.error.HTTPError as error:
         with error:
-            raise OperatorError(_refusal(error.code, error.read(MAX_ANSWER))) from error
-    except (OSError, ValueError) as error:
+            raise OperatorError(_refusal(error.code, error.read(MAX_REFUSAL))) from error
+    except AgentError as error:
         raise OperatorError(f"the operator did not respond: {error}") from error
-    return _rendering(body)
 
 
 def _refusal(status: int, body: bytes) -> str:
@@ -91,34 +91,3 @@ def _refusal(status: int, body: bytes) -> str:
     except ValueError:
         reason = ""
     return f"the operator responded with status {status}: {reason or 'no reason'}"
-
-
-def _rendering(body: bytes) -> rendering.Rendering:
-    """Return an answer. Fields of another type count as empty, so an operator of another version can answer."""
-    try:
-        found = mapping(json.loads(body)) if len(body) <= MAX_ANSWER else {}
-    except (ValueError, RecursionError):
-        found = {}
-    if "children" not in found:
-        raise OperatorError("the answer of the operator is not a rendering")
-    notes = found.get("notes")
-    return rendering.Rendering(
-        operator=text(found.get("operator")),
-        children=[dict(item) for item in items(found["children"])],
-        written=_references(found.get("written")),
-        deleted=_references(found.get("deleted")),
-        recreates=found.get("recreates") is True,
-        invalid=text(found.get("invalid")),
-        notes=[text(item) for item in notes] if isinstance(notes, list) else [],
-    )
-
-
-def _references(value: object) -> list[rendering.ChildReference]:
-    return [
-        rendering.ChildReference(
-            apiVersion=text(item.get("apiVersion")),
-            kind=text(item.get("kind")),
-            name=text(item.get("name")),
-        )
-        for item in items(value)
-    ]

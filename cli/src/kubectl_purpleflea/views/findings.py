@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from kubectl_purpleflea.decisions.findings import Finding, Severity, counted
+from kubectl_purpleflea.decisions.finding import Finding, Severity, counted
 from kubectl_purpleflea.views.text import Line, Style, line, styled
 
 _MARKS: dict[Severity, tuple[str, Style]] = {
     Severity.ERROR: ("✗ error  ", "red"),
     Severity.WARNING: ("! warning", "yellow"),
+    Severity.UNKNOWN: ("? unknown", "yellow"),
     Severity.NOTE: ("- note   ", "dim"),
     Severity.OK: ("✓ ok     ", "green"),
 }
@@ -25,4 +26,7 @@ def finding_lines(found: Sequence[Finding]) -> list[Line]:
             lines.append(line("            see: ", styled(item.link, "dim")))
     errors = sum(item.severity is Severity.ERROR for item in found)
     warnings = sum(item.severity is Severity.WARNING for item in found)
-    return [*lines, line(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}")]
+    unknown = sum(item.severity is Severity.UNKNOWN for item in found)
+    missing = f", {counted(unknown, 'check')} not made" if unknown else ""
+    summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}{missing}"
+    return [*lines, line(summary)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kubectl_purpleflea.decisions.finding import counted
 from kubectl_purpleflea.decisions.fleet import AgentState, Identity, Problem
 from kubectl_purpleflea.views.text import Line, Part, Style, line, styled, table
 
@@ -27,7 +28,10 @@ def _summary(agents: Sequence[AgentState], cluster: str) -> Line:
     trouble = (
         styled(f"{failing} with problems", "red") if failing else styled("no problems", "green")
     )
-    return line(*where, f"{len(agents)} agents, {ready}/{replicas} identities ready, ", trouble)
+    count = counted(len(agents), "agent")
+    if not agents:
+        return line(*where, f"{count}; other namespaces: kubectl purpleflea status -A")
+    return line(*where, f"{count}, {ready}/{replicas} identities ready, ", trouble)
 
 
 def _head(agent: AgentState) -> Line:

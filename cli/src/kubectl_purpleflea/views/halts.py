@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kubectl_purpleflea.decisions.finding import counted
 from kubectl_purpleflea.decisions.halts import Level, Outcome, Proof
 from kubectl_purpleflea.views.text import Line, line, styled
 
@@ -20,7 +21,7 @@ def outcome(result: Outcome, identity: str, proof: Proof) -> list[Line]:
     found = [
         line(
             verdict,
-            f": {result.acknowledged}/{result.running} running agents of {result.matched} resources have "
+            f": {result.acknowledged}/{result.running} running agents of {counted(result.matched, 'resource')} have "
             f"acknowledged, {result.drained}/{result.running} are drained (reported by {source})",
         )
     ]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from kubectl_purpleflea.kubectl.client import Kubectl
 from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, HALTS, OBSERVABILITIES
 
 LOG_LINES = 2000
+LOG_BYTES = 10 * 1024 * 1024
+"""Per container, because a line can have any length."""
 CONCURRENT = 8
 _OWN = (AGENTS, HALTS, OBSERVABILITIES, "events")
 _CHILDREN = (
@@ -32,7 +35,25 @@ _CLUSTER = ("nodes", "storageclasses.storage.k8s.io", "daemonsets.apps")
 
 
 def bundle(kubectl: Kubectl, target: Path, *, everywhere: bool) -> list[str]:
-    """Write the archive and return the parts that could not be read, with the reason."""
+    """Write the archive and return the parts that could not be read, with the reason.
+
+    A file that is not complete has another name, and is removed.
+
+    Raises:
+        KubectlError: kubectl does not end or cannot be started, or nothing can be read.
+        OSError: The file cannot be written.
+    """
+    part = target.with_name(f"{target.name}.part")
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    try:
+        missing = _write(kubectl, part, everywhere=everywhere)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return missing
+
+
+def _write(kubectl: Kubectl, target: Path, *, everywhere: bool) -> list[str]:
     place = ("--all-namespaces",) if everywhere else ()
     own = f"--selector={CHILDREN}"
     reads: list[tuple[str, tuple[str, ...]]] = [
@@ -47,8 +68,10 @@ def bundle(kubectl: Kubectl, target: Path, *, everywhere: bool) -> list[str]:
         for (kind, flags), found in zip(
             reads, pool.map(lambda item: _items(kubectl, *item), reads), strict=True
         ):
-            if isinstance(found, str):
-                missing.append(f"{kind}: {found}")
+            if isinstance(found, KubectlError):
+                missing.append(f"{kind}: {redacted_text(str(found))}")
+                if len(missing) == len(reads):
+                    raise found
                 continue
             part = "operator" if any(OPERATOR_LABELS in flag for flag in flags) else "objects"
             content = json.dumps([redacted_object(item) for item in found], indent=1)
@@ -71,23 +94,29 @@ def bundle(kubectl: Kubectl, target: Path, *, everywhere: bool) -> list[str]:
             redacted_text(_output(lambda: kubectl.run("version", "--output=yaml"))),
         )
         _add(archive, "missing.txt", "\n".join(missing))
-    target.chmod(0o600)
     return missing
 
 
-def _items(kubectl: Kubectl, kind: str, flags: tuple[str, ...]) -> list[dict[str, object]] | str:
+def _items(
+    kubectl: Kubectl, kind: str, flags: tuple[str, ...]
+) -> list[dict[str, object]] | KubectlError:
     try:
         return kubectl.items(kind, *flags)
     except KubectlError as error:
-        return redacted_text(str(error))
+        if error.ends_command:
+            raise
+        return error
 
 
 def _logs(kubectl: Kubectl, namespace: str, pod: str) -> str | None:
     try:
         return kubectl.in_namespace(namespace).run(
-            "logs", pod, "--all-containers", "--prefix", f"--tail={LOG_LINES}"
+            *("logs", pod, "--all-containers", "--prefix"),
+            *(f"--tail={LOG_LINES}", f"--limit-bytes={LOG_BYTES}"),
         )
-    except KubectlError:
+    except KubectlError as error:
+        if error.ends_command:
+            raise
         return None
 
 
@@ -95,6 +124,8 @@ def _output(read: Callable[[], str]) -> str:
     try:
         return read()
     except KubectlError as error:
+        if error.ends_command:
+            raise
         return str(error)
 
 

@@ -215,6 +215,8 @@ class DirectHalt:
                 return replace(item, is_sent=True)
             except KubectlError as error:
                 problem = f"the mode is not written: {error}"
+                if error.kind is Failure.HUNG:
+                    problem = f"it is unknown whether the mode is written: {error}"
                 if error.kind not in (Failure.CONFLICT, Failure.ALREADY_EXISTS, Failure.NO_ANSWER):
                     break
             try:

@@ -6,12 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_purpleflea.decisions.failures import Failure, KubectlError
-from kubectl_purpleflea.decisions.findings import Finding, Observed, findings
+from kubectl_purpleflea.decisions.finding import Finding
+from kubectl_purpleflea.decisions.findings import Observed, findings
 from kubectl_purpleflea.decisions.objects import at, labels_of, name_of, namespace_of, text
 from kubectl_purpleflea.decisions.operator_health import Installation
 from kubectl_purpleflea.decisions.rights import rules_of
 from kubectl_purpleflea.kubectl.client import Kubectl
-from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, lease_of, operators, readable
+from kubectl_purpleflea.kubectl.cluster import (
+    AGENTS,
+    CHILDREN,
+    context_namespace,
+    lacks_namespace,
+    lease_of,
+    operators,
+    readable,
+)
 
 Objects = list[dict[str, Any]]
 CONCURRENT = 8
@@ -27,8 +36,8 @@ def examine(kubectl: Kubectl, *, everywhere: bool, operator_namespace: str) -> l
         KubectlError: The API server does not answer.
     """
     place = ("--all-namespaces",) if everywhere else ()
-    agents: Objects = readable(lambda: kubectl.items(AGENTS, *place), [])
-    namespace = kubectl.namespace or _default_namespace(kubectl, agents)
+    agents = _agents(kubectl, place)
+    namespace = context_namespace(kubectl)
 
     def of(kind: str, *flags: str) -> Objects | None:
         return readable(lambda: kubectl.items(kind, *flags), None)
@@ -41,8 +50,10 @@ def examine(kubectl: Kubectl, *, everywhere: bool, operator_namespace: str) -> l
         spaces = pool.submit(of, "namespaces")
         rules = pool.submit(_rules, kubectl, namespace)
         installed = pool.submit(operators, kubectl, operator_namespace)
-        secrets = _secrets(kubectl, agents, pool)
+        secrets = _secrets(kubectl, agents or [], pool)
     server_now = _server_now(kubectl)
+    known = spaces.result()
+    is_missing = not everywhere and not agents and lacks_namespace(kubectl, namespace)
     return findings(
         Observed(
             namespace=namespace,
@@ -57,19 +68,24 @@ def examine(kubectl: Kubectl, *, everywhere: bool, operator_namespace: str) -> l
             secrets=secrets,
             node_leases=leases.result(),
             webhooks=hooks.result(),
-            namespaces={name_of(item): labels_of(item) for item in spaces.result() or ()},
+            namespaces=None
+            if known is None
+            else {name_of(item): labels_of(item) for item in known},
+            has_namespace=not is_missing,
         )
     )
 
 
-def _default_namespace(kubectl: Kubectl, agents: Objects) -> str:
-    """Return the namespace of the context, in which kubectl acts without --namespace."""
-    path = "jsonpath={..namespace}"
+def _agents(kubectl: Kubectl, place: tuple[str, ...]) -> Objects | None:
+    """Return the agents; none if their kind is not installed, and None if the user may not read them."""
     try:
-        found = kubectl.run("config", "view", "--minify", f"--output={path}").strip()
-    except KubectlError:
-        found = ""
-    return found.split()[0] if found else namespace_of(agents[0]) if agents else "default"
+        return kubectl.items(AGENTS, *place)
+    except KubectlError as error:
+        if error.kind is Failure.NOT_INSTALLED:
+            return []
+        if error.kind is Failure.FORBIDDEN:
+            return None
+        raise
 
 
 def _leases(
@@ -87,7 +103,9 @@ def _rules(kubectl: Kubectl, namespace: str) -> list[dict[str, Any]] | None:
     }
     try:
         found = kubectl.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body)
-    except KubectlError:
+    except KubectlError as error:
+        if error.ends_command:
+            raise
         return None
     # Some authorizers, such as webhooks of cloud providers, cannot list their rules.
     is_complete = isinstance(found, dict) and not at(found, "status", "incomplete")
@@ -100,7 +118,11 @@ def _server_now(kubectl: Kubectl) -> datetime | None:
     try:
         found = kubectl.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
         return datetime.fromisoformat(text(at(found, "metadata", "creationTimestamp")))
-    except (KubectlError, ValueError):
+    except KubectlError as error:
+        if error.ends_command:
+            raise
+        return None
+    except ValueError:
         return None
 
 
@@ -126,5 +148,7 @@ def _keys(kubectl: Kubectl, namespace: str, name: str) -> frozenset[str] | Failu
     try:
         output = there.run("get", "secret", name, f"--output=go-template={_KEYS_ONLY}")
     except KubectlError as error:
+        if error.ends_command:
+            raise
         return None if error.kind is Failure.NOT_FOUND else error.kind
     return frozenset(output.split())

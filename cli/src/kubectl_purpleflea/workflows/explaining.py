@@ -1,6 +1,7 @@
-"""Reads everything that explains the state of one agent. Objects that the user may not read are left out."""
+"""Reads everything that explains the state of one agent, and names what the user may not read."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from kubectl_purpleflea.decisions.control_files import pods_of
@@ -21,19 +22,25 @@ def explain(kubectl: Kubectl, agent: dict[str, Any], now: datetime) -> Story:
     """Return the story of an agent."""
     there = kubectl.in_namespace(namespace_of(agent))
 
-    def of(kind: str) -> list[dict[str, Any]]:
-        return readable(lambda: there.items(kind), [])
-
-    pods, events, nodes = together([lambda: of("pods"), lambda: of("events"), lambda: of("nodes")])
+    kinds = ("pods", "events", "nodes")
+    lists = together([partial(_listed, there, kind) for kind in kinds])
+    pods, events, nodes = (item or [] for item in lists)
+    is_down = operator_is_down(kubectl, "", now)
+    unread = [kind for kind, item in zip(kinds, lists, strict=True) if item is None]
     own = [dict(item) for item in pods_of(namespace_of(agent), name_of(agent), pods)]
     evidence = Evidence(
         pods=own,
         nodes=nodes,
         events=[item for item in events if _is_about(item, agent, own)],
         logs=_logs(there, own),
-        is_operator_down=operator_is_down(kubectl, "", now),
+        is_operator_down=is_down,
+        unread=(*unread, *(() if is_down is not None else ("the Lease of the operator",))),
     )
     return story(agent, evidence)
+
+
+def _listed(kubectl: Kubectl, kind: str) -> list[dict[str, Any]] | None:
+    return readable(lambda: kubectl.items(kind), None)
 
 
 def _is_about(event: dict[str, Any], agent: dict[str, Any], pods: list[dict[str, Any]]) -> bool:
@@ -58,7 +65,9 @@ def _logs(kubectl: Kubectl, pods: list[dict[str, Any]]) -> dict[str, str]:
             found[name_of(pod)] = kubectl.run(
                 *("logs", name_of(pod), "--container=agent", f"--tail={LOG_LINES}"), *previous
             )
-        except KubectlError:
+        except KubectlError as error:
+            if error.ends_command:
+                raise
             # A container that never ran has no logs.
             continue
     return found

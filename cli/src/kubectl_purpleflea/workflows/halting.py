@@ -58,8 +58,9 @@ def wait_for_proof(
 ) -> Outcome:
     """Wait until the halt is proven or the time is over, and return the result."""
     deadline = time.monotonic() + wait.timeout_s
-    if not _is_lost(kubectl, wait):
-        state = _observe(kubectl, halt, wait, deadline, report)
+    bounded = kubectl.until(deadline)
+    if not _is_lost(bounded, wait):
+        state = _observe(bounded, halt, wait, deadline, report)
         if state.is_reported:
             return _by_operator(state, wait)
     report(

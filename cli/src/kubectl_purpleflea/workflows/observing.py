@@ -5,18 +5,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kubectl_purpleflea.decisions.control_files import may_trade
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError
 from kubectl_purpleflea.decisions.fleet import AgentState, fleet
 from kubectl_purpleflea.decisions.objects import at, id_of, mapping, name_of, namespace_of
 from kubectl_purpleflea.kubectl.agents import AgentError, ForwardedAgents
 from kubectl_purpleflea.kubectl.client import Kubectl
-from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, readable
+from kubectl_purpleflea.kubectl.cluster import (
+    AGENTS,
+    CHILDREN,
+    context_namespace,
+    lacks_namespace,
+    readable,
+)
 from purpleflea_contract import routes
 
 Objects = list[dict[str, Any]]
 CONCURRENT = 8
 
 
-def together(reads: Sequence[Callable[[], Objects]]) -> list[Objects]:
+def together(reads: Sequence[Callable[[], Objects | None]]) -> list[Objects | None]:
     """Return the results of reads that run at the same time.
 
     Raises:
@@ -28,8 +35,10 @@ def together(reads: Sequence[Callable[[], Objects]]) -> list[Objects]:
 
 def observed_fleet(
     kubectl: Kubectl, names: Sequence[str], *, everywhere: bool, live: bool
-) -> list[AgentState]:
-    """Return the agents; all of the namespace if no names are given. `live` asks each pod for its drawdown.
+) -> tuple[list[AgentState], list[str]]:
+    """Return the agents, and what the user may not read of them.
+
+    Without names, all agents of the namespace are returned. `live` asks each pod for its drawdown.
 
     Raises:
         KubectlError: The agents cannot be read.
@@ -37,8 +46,8 @@ def observed_fleet(
     place = ("--all-namespaces",) if everywhere else ()
     children = f"--selector={CHILDREN}"
 
-    def of(kind: str) -> Objects:
-        return readable(lambda: kubectl.items(kind, *place, children), [])
+    def of(kind: str) -> Objects | None:
+        return readable(lambda: kubectl.items(kind, *place, children), None)
 
     agents, sets, pods = together(
         [
@@ -47,9 +56,20 @@ def observed_fleet(
             lambda: of("pods"),
         ]
     )
-    chosen = [item for item in agents if not names or name_of(item) in names]
-    drawdowns = _drawdowns(kubectl, pods, set(names)) if live else {}
-    return fleet(chosen, sets, pods, drawdowns)
+    chosen = [item for item in agents or [] if not names or name_of(item) in names]
+    if not agents and not everywhere:
+        _require_namespace(kubectl)
+    drawdowns = _drawdowns(kubectl, pods or [], set(names)) if live else {}
+    unread = [kind for kind, found in (("statefulsets", sets), ("pods", pods)) if found is None]
+    return fleet(chosen, sets or [], pods or [], drawdowns), unread
+
+
+def _require_namespace(kubectl: Kubectl) -> None:
+    """Raise an error if there are no agents because the namespace does not exist."""
+    namespace = context_namespace(kubectl)
+    if lacks_namespace(kubectl, namespace):
+        text = f"namespace {namespace} does not exist; list all: kubectl get namespaces"
+        raise KubectlError(Failure.NOT_FOUND, text)
 
 
 def _drawdowns(kubectl: Kubectl, pods: Objects, names: set[str]) -> dict[str, str]:

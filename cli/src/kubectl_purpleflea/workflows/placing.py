@@ -7,7 +7,7 @@ first request has created it.
 from dataclasses import dataclass
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure, KubectlError
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, explained
 from kubectl_purpleflea.decisions.halts import HaltRequest, differs
 from kubectl_purpleflea.decisions.objects import id_of
 from kubectl_purpleflea.kubectl.client import Kubectl
@@ -52,7 +52,7 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
     # The API server prunes fields that it does not have, so the stored object is compared instead of validated: a
     # validation by kubectl downloads the OpenAPI document of the whole cluster first.
     arguments = ("create", "--filename=-", "--validate=false")
-    error: KubectlError | None = None
+    error = KubectlError(Failure.NO_ANSWER, "")
     is_ambiguous = False
     for _ in range(ATTEMPTS):
         try:
@@ -69,10 +69,10 @@ def place(kubectl: Kubectl, request: HaltRequest) -> Placed:
         is_ambiguous = is_ambiguous or error.is_ambiguous
         if not is_ambiguous:
             raise RefusedError(_refusal(error))
-        if not error.is_ambiguous:
-            # An earlier request without an answer may still be performed.
+        if error.kind is not Failure.NO_ANSWER:
+            # An earlier request without an answer may still be performed. kubectl that hangs would hang again.
             break
-    raise UnknownError(f"{error}; run the command again with --name={request.name}")
+    raise UnknownError(f"{explained(error)}; then run the command again with --name={request.name}")
 
 
 def _existing(kubectl: Kubectl, request: HaltRequest, error: KubectlError) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ def _existing(kubectl: Kubectl, request: HaltRequest, error: KubectlError) -> di
     except KubectlError as again:
         if again.is_ambiguous:
             return None
-        raise UnknownError(f"{error}; and the halt cannot be read: {again}") from again
+        raise UnknownError(f"{error}; and the halt cannot be read: {explained(again)}") from again
 
 
 def _placed(halt: dict[str, Any], manifest: dict[str, Any]) -> Placed:
@@ -101,4 +101,4 @@ def _refusal(error: KubectlError) -> str:
         Failure.FORBIDDEN: "bind the role: kubectl create rolebinding NAME --clusterrole=purpleflea-halter --user=USER",
     }
     remedy = remedies.get(error.kind)
-    return f"{error}; {remedy}" if remedy else str(error)
+    return f"{str(error).removeprefix('error: ')}; {remedy}" if remedy else explained(error)

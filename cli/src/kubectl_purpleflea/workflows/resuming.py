@@ -7,9 +7,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from kubectl_purpleflea.decisions.failures import Failure, KubectlError
+from kubectl_purpleflea.decisions.failures import Failure, KubectlError, explained
 from kubectl_purpleflea.decisions.objects import (
     Manifest,
     annotations_of,
@@ -24,10 +25,21 @@ from kubectl_purpleflea.decisions.objects import (
 )
 from kubectl_purpleflea.decisions.selectors import selects
 from kubectl_purpleflea.kubectl.client import Kubectl
-from kubectl_purpleflea.kubectl.cluster import AGENTS, CHILDREN, HALTS, readable
+from kubectl_purpleflea.kubectl.cluster import (
+    AGENTS,
+    CHILDREN,
+    HALTS,
+    context_namespace,
+    lacks_namespace,
+    readable,
+)
+from kubectl_purpleflea.workflows.halting import operator_is_down
 from purpleflea_contract import kubernetes
 
 ROUND_S = 1.0
+LAST_READ_S = 30.0
+"""Seconds after the deadline in which the last read must end."""
+_UNKNOWN = "it is unknown whether the halt is deleted"
 Report = Callable[[str], None]
 
 
@@ -44,6 +56,19 @@ class Resumed:
     """Agents that other halts or their spec keep from trading."""
     unproven: tuple[str, ...] = ()
     """Halts that may exist, and agents that have not resumed, with the reason."""
+    is_changed: bool = False
+    """Whether a halt was changed, or may have been."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Left:
+    """Why it is not proven that a halt is deleted."""
+
+    problem: str
+    is_changed: bool = True
+    """Whether the halt was changed, or may have been."""
+    hangs: bool = False
+    """Whether kubectl did not end, so that it would hang for the next halt too."""
 
 
 def chosen(
@@ -65,6 +90,14 @@ def chosen(
     return [halts[name] for name in dict.fromkeys(names)]
 
 
+def nothing_found(kubectl: Kubectl) -> str:
+    """Return why no halt is selected."""
+    namespace = context_namespace(kubectl)
+    if lacks_namespace(kubectl, namespace):
+        return f"namespace {namespace} does not exist; list all: kubectl get namespaces"
+    return f"no PurpleFleaHalt in namespace {namespace} is selected; list all: kubectl get pfh -A"
+
+
 def _explained(kubectl: Kubectl, name: str) -> str:
     """Return why a name is not a halt, and the command if it is an agent."""
     try:
@@ -80,7 +113,7 @@ def _explained(kubectl: Kubectl, name: str) -> str:
             f"{name} is an agent; it is halted by {', '.join(map(str, halts))}. A halt can select more agents. To end "
             f"the halt: {command}"
         )
-    return f"PurpleFleaHalt {name} does not exist; list them: kubectl get pfh"
+    return f"PurpleFleaHalt {name} does not exist; list all: kubectl get pfh -A"
 
 
 def resume(
@@ -88,42 +121,59 @@ def resume(
 ) -> Resumed:
     """Delete the halts, and wait until no agent reports them."""
     deleted: list[str] = []
-    unproven: list[str] = []
+    left: dict[str, _Left] = {}
     for item in halts:
-        problem = _delete(kubectl.in_namespace(namespace_of(item)), item, force=force)
-        if problem:
-            unproven.append(f"{id_of(item)}: {problem}")
+        if any(former.hangs for former in left.values()):
+            found: _Left | None = _Left(
+                problem="kubectl hangs, so no request was sent", is_changed=False
+            )
         else:
+            found = _delete(kubectl.in_namespace(namespace_of(item)), item, force=force)
+        if found is None:
             deleted.append(id_of(item))
-    waiting, held = _wait(kubectl, halts, set(deleted), deadline) if deleted else ([], [])
-    return Resumed(deleted=tuple(deleted), held=tuple(held), unproven=(*unproven, *waiting))
+        else:
+            left[id_of(item)] = found
+    limited = kubectl.until(max(deadline, time.monotonic()) + LAST_READ_S)
+    waiting, held = _wait(limited, halts, set(deleted), deadline) if deleted else ([], [])
+    return Resumed(
+        deleted=tuple(deleted),
+        held=tuple(held),
+        unproven=(*(f"{name}: {item.problem}" for name, item in left.items()), *waiting),
+        is_changed=bool(deleted) or any(item.is_changed for item in left.values()),
+    )
 
 
-def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> str:
+def _delete(kubectl: Kubectl, halt: dict[str, Any], *, force: bool) -> _Left | None:
     """Delete a halt. Return why this is not proven, or nothing."""
-    name = name_of(halt)
+    name, is_forced = name_of(halt), False
     try:
         if force:
             _force(kubectl, halt)
+            is_forced = True
         _send_delete(kubectl, halt)
     except KubectlError as error:
         if error.kind is Failure.CONFLICT:
-            return "another halt with this name was created meanwhile, and stays"
+            text = "another halt with this name was created meanwhile, and stays"
+            return _Left(problem=text, is_changed=False)
+        if error.kind is Failure.HUNG:
+            return _Left(problem=f"{_UNKNOWN}: {explained(error)}", hangs=True)
         if error.kind is not Failure.NOT_FOUND and not error.is_ambiguous:
-            return (
-                f"{error}. To resume although agents drain: --force"
-                if "drained" in str(error)
-                else str(error)
-            )
+            return _Left(problem=_refusal(error), is_changed=is_forced)
     try:
         found = kubectl.find(HALTS, name)
     except KubectlError as error:
-        return f"it is unknown whether the halt is deleted: {error}"
+        return _Left(problem=f"{_UNKNOWN}: {explained(error)}", hangs=error.kind is Failure.HUNG)
     if found is None or at(found, "metadata", "uid") != at(halt, "metadata", "uid"):
-        return ""
+        return None
     if at(found, "metadata", "deletionTimestamp"):
-        return f"the halt is being deleted, and waits for {at(found, 'metadata', 'finalizers')}"
-    return "the halt still exists"
+        finalizers = ", ".join(map(str, at(found, "metadata", "finalizers") or ()))
+        return _Left(problem=f"the halt is being deleted, and waits for {finalizers}")
+    return _Left(problem="the halt still exists; run the command again")
+
+
+def _refusal(error: KubectlError) -> str:
+    is_draining = "drained" in str(error)
+    return f"{error}. To resume although agents drain: --force" if is_draining else explained(error)
 
 
 def _force(kubectl: Kubectl, halt: dict[str, Any]) -> None:
@@ -152,11 +202,15 @@ def _wait(
     while True:
         try:
             agents = kubectl.items(AGENTS, *place)
-            maps: dict[str, Manifest] = readable(lambda: _config_maps(kubectl, place), {})
+            maps = readable(lambda: _config_maps(kubectl, place), None)
+            is_led = maps is not None or operator_is_down(kubectl, "", datetime.now(UTC)) is False
             waiting = [
                 line
                 for item in agents
-                if (line := _waits_for(item, deleted) or _is_kept(item, halts, maps, deleted))
+                if (
+                    line := _waits_for(item, deleted)
+                    or _is_kept(item, halts, maps, deleted, is_led=is_led)
+                )
             ]
             held = [line for item in agents if (line := _is_held(item, deleted))]
         except KubectlError as error:
@@ -185,22 +239,31 @@ def _config_maps(kubectl: Kubectl, place: tuple[str, ...]) -> dict[str, Manifest
 def _is_kept(
     agent: dict[str, Any],
     halts: Sequence[dict[str, Any]],
-    maps: dict[str, Manifest],
+    maps: dict[str, Manifest] | None,
     deleted: set[str],
+    *,
+    is_led: bool,
 ) -> str:
-    """Return why an agent still has the mode of a deleted halt in its ConfigMap; empty if it has not.
+    """Return why an agent may still have the mode of a deleted halt in its ConfigMap; empty if it has not.
 
     If the operator does not run, no status reports the halt, and the agent keeps the mode.
     """
     is_selected = any(
         selects(mapping(at(item, "spec", "selector")), namespace_of(item), agent) for item in halts
     )
-    config_map = maps.get(id_of(agent), {})
-    is_marked = annotations_of(config_map).get(kubernetes.ANNOTATION_HALTED) == "true"
     others = set(at(agent, "status", "trading", "halts") or ()) - deleted
-    if not (is_selected and is_marked) or others:
+    if not is_selected or others:
         return ""
-    return f"{id_of(agent)}: its control file still has the mode of a halt; see whether the operator runs"
+    if maps is None:
+        text = "you may not list ConfigMaps, and it is unknown whether the operator runs"
+        return "" if is_led else f"{id_of(agent)}: {text}; see its mode: kubectl get pfa"
+    is_marked = annotations_of(maps.get(id_of(agent), {})).get(kubernetes.ANNOTATION_HALTED)
+    if is_marked != "true":
+        return ""
+    return (
+        f"{id_of(agent)}: its control file still has the mode of a halt; see whether the operator "
+        "runs: kubectl purpleflea doctor"
+    )
 
 
 def _is_held(agent: dict[str, Any], deleted: set[str]) -> str:
