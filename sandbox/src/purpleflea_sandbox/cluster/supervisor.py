@@ -35,6 +35,12 @@ class Supervisor:
 
     def run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        try:
+            self._supervise()
+        finally:
+            self._end_units()
+
+    def _supervise(self) -> None:
         while True:
             self._start_due()
             self._publish()
@@ -85,6 +91,14 @@ class Supervisor:
                 if pid == 0:
                     return
                 self._units.ended(pid, os.waitstatus_to_exitcode(status), time.monotonic())
+
+    def _end_units(self) -> None:
+        """Kill the units and reap them, because the kernel ends them only with pid 1 of a namespace."""
+        pids = self._units.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            os.waitpid(pid, 0)
 
     def _publish(self) -> None:
         unfinished = self._report.with_suffix(".new")

@@ -98,6 +98,10 @@ class Units:
         state.phase, state.due, state.deaths = "waiting", now + state.delay, state.deaths + 1
         state.delay = min(state.delay * 2, _LONGEST_DELAY_S)
 
+    def pids(self) -> list[int]:
+        """Return the pids of the units that have not been reaped."""
+        return [state.pid for state in self._states.values() if state.phase == "running"]
+
     def report(self) -> dict[str, dict[str, Any]]:
         """Return the report that other processes read."""
         return {
