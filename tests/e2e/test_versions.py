@@ -201,7 +201,7 @@ def test_no_agent_restarts_with_operators_charts_and_crds_of_two_releases(sandbo
     assert runs(sandbox) == pods
     assert specs(sandbox) == kept
     # The command of the condition FieldsUnsupported.
-    values = ("--reuse-values", "--set=image.tag=", "--set=image.digest=")
+    values = ("--reset-then-reuse-values", "--set=image.tag=", "--set=image.digest=")
     place = f"--namespace={installation.OPERATOR}"
     sandbox.tools.helm("upgrade", RELEASE, str(current), place, *values)
     wait_for_leader(sandbox, is_previous=False)

@@ -40,7 +40,7 @@ REASONS: dict[tuple[str, str], tuple[str, str]] = {
     ("Ready", "DuplicateIdentity"): ("Warning", "See `DuplicateIdentity`."),
     ("Ready", "Ready"): ("Normal", ""),
     ("Ready", "WaitingForOperator"): ("Quiet", "If it stays, see whether the operator runs and watches the namespace."),
-    ("SpecValid", "FieldsUnsupported"): ("Warning", "Upgrade the operator to the version of the CRD: `helm upgrade purpleflea-operator CHART --namespace purpleflea-system --reuse-values --set image.tag= --set image.digest=`. Without the empty values, an earlier image that was set by a rollback would stay. Set them to the new image if you mirror images under other tags."),
+    ("SpecValid", "FieldsUnsupported"): ("Warning", "Upgrade the operator to the version of the CRD: `helm upgrade purpleflea-operator CHART --namespace purpleflea-system --reset-then-reuse-values --set image.tag= --set image.digest=`. The last two options remove an image that was set for a rollback."),
     ("SpecValid", "Invalid"): ("Warning", "Fix the field that the message names, and apply the manifest again. `kubectl explain pfa.spec --recursive` shows the fields."),
     ("SpecValid", "OverrideIgnored"): ("Warning", "Remove the overrides, or use the separate field of the spec if there is one: `kubectl edit pfa NAME`"),
     ("SpecValid", "Valid"): ("Normal", ""),

@@ -35,23 +35,20 @@ class Supervisor:
 
     def run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        try:
+            self._supervise()
+        finally:
+            self._end_units()
+
+    def _supervise(self) -> None:
         while True:
             self._start_due()
             self._publish()
             wait_s = self._units.next_due(time.monotonic())
             received = signal.sigtimedwait(_WATCHED, _FOREVER_S if wait_s is None else wait_s)
             if received is not None and received.si_signo in _STOP:
-                self._end_units()
                 return
             self._reap()
-
-    def _end_units(self) -> None:
-        """End the units. The kernel does this when pid 1 of a namespace ends, but not when the
-        leader of a session ends.
-        """
-        for pid in self._units.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
     def _start_due(self) -> None:
         for unit in self._units.due(time.monotonic()):
@@ -94,6 +91,14 @@ class Supervisor:
                 if pid == 0:
                     return
                 self._units.ended(pid, os.waitstatus_to_exitcode(status), time.monotonic())
+
+    def _end_units(self) -> None:
+        """Kill the units and reap them, because the kernel ends them only with pid 1 of a namespace."""
+        pids = self._units.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            os.waitpid(pid, 0)
 
     def _publish(self) -> None:
         unfinished = self._report.with_suffix(".new")

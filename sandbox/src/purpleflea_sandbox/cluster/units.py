@@ -99,8 +99,8 @@ class Units:
         state.delay = min(state.delay * 2, _LONGEST_DELAY_S)
 
     def pids(self) -> list[int]:
-        """Return the pids of the running units."""
-        return [state.pid for state in self._states.values() if state.pid > 0]
+        """Return the pids of the units that have not been reaped."""
+        return [state.pid for state in self._states.values() if state.phase == "running"]
 
     def report(self) -> dict[str, dict[str, Any]]:
         """Return the report that other processes read."""

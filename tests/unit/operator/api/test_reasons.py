@@ -173,3 +173,13 @@ def test_a_reason_of_another_version_of_the_operator_counts_as_a_warning():
     assert explanations.get("Ready", "Obsolete") is None
     assert explanations.severity("Ready", "Obsolete") is Severity.WARNING
     assert AGENT_REASONS.severity("TelemetryReady", "Connected") is Severity.NORMAL
+
+
+def test_a_remedy_that_upgrades_the_operator_removes_the_image_of_a_rollback():
+    """A rollback restores `image.tag` of its revision, and an upgrade without it keeps the old operator."""
+    upgrades = [item.remedy for item in ALL if item.remedy.startswith("Upgrade the operator")]
+
+    assert upgrades
+    for remedy in upgrades:
+        assert "--set image.tag= --set image.digest=" in remedy
+        assert "--reset-then-reuse-values" in remedy, "the defaults are those of the new chart"

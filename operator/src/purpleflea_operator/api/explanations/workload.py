@@ -52,8 +52,8 @@ SPEC = (
         "The CRD is newer than the operator, and the spec has fields that the operator does not "
         "have. They are ignored.",
         "Upgrade the operator to the version of the CRD: `helm upgrade purpleflea-operator CHART --namespace "
-        "purpleflea-system --reuse-values --set image.tag= --set image.digest=`. Without the empty values, an earlier "
-        "image that was set by a rollback would stay. Set them to the new image if you mirror images under other tags.",
+        "purpleflea-system --reset-then-reuse-values --set image.tag= --set image.digest=`. The last two options "
+        "remove an image that was set for a rollback.",
     ),
     explain(
         Reason.INVALID,
