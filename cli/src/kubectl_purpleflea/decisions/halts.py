@@ -6,7 +6,7 @@ agents themselves. Everything else, also a lost answer, counts as unproven.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -93,7 +93,26 @@ def expiry(value: str, now: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HaltState:
+class Progress:
+    """How far a halt has taken effect."""
+
+    matched: int = 0
+    running: int = 0
+    acknowledged: int = 0
+    drained: int = 0
+    first: str = ""
+    """Time of the first acknowledgement."""
+    last: str = ""
+    open: tuple[str, ...] = ()
+    """Agents with open work."""
+
+    def counts(self) -> dict[str, Any]:
+        """Return the fields, for a result that has the same progress."""
+        return {item.name: getattr(self, item.name) for item in fields(Progress)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltState(Progress):
     """The effect of a halt, as its status reports it."""
 
     is_reported: bool = False
@@ -102,13 +121,6 @@ class HaltState:
     is_drained: bool = False
     is_final: bool = False
     """Whether waiting longer cannot prove the halt."""
-    matched: int = 0
-    running: int = 0
-    acknowledged: int = 0
-    drained: int = 0
-    first: str = ""
-    last: str = ""
-    open: tuple[str, ...] = ()
     problem: str = ""
     """Why the halt does not apply as it was requested; empty if it does."""
     message: str = ""
@@ -199,18 +211,11 @@ def _without_defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Progress):
     """The result of a halt."""
 
     is_proven: bool
     by_agents: bool
     """Whether the agents themselves acknowledged, without the operator."""
-    matched: int = 0
-    running: int = 0
-    acknowledged: int = 0
-    drained: int = 0
-    first: str = ""
-    last: str = ""
-    open: tuple[str, ...] = ()
     unproven: tuple[str, ...] = ()
     """Everything that the command could not prove, with the reason."""

@@ -27,9 +27,15 @@ def special_remedy(agent: Manifest, problem: Problem) -> str:
     return ""
 
 
+def _key_reference(agent: Manifest) -> tuple[str, str]:
+    """Return the Secret with the key of the exchange, and its key."""
+    name, key = (text(at(agent, "spec", "api", "keySecretRef", item)) for item in ("name", "key"))
+    return name, key or "api-key"
+
+
 def _missing_secret(agent: Manifest, found: Mapping[str, str]) -> str:
-    name = found.get("name") or text(at(agent, "spec", "api", "keySecretRef", "name"))
-    key = text(at(agent, "spec", "api", "keySecretRef", "key")) or "api-key"
+    name, key = _key_reference(agent)
+    name = found.get("name") or name
     return (
         f"Create the Secret: kubectl create secret generic {name} --namespace={namespace_of(agent)} "
         f"--from-literal={key}=VALUE"
@@ -58,8 +64,7 @@ def _pod_security(agent: Manifest, found: Mapping[str, str]) -> str:
 
 
 def _key(agent: Manifest, found: Mapping[str, str]) -> str:
-    name = text(at(agent, "spec", "api", "keySecretRef", "name"))
-    key = text(at(agent, "spec", "api", "keySecretRef", "key")) or "api-key"
+    name, key = _key_reference(agent)
     return (
         f"Store a valid key; the agents read it without a restart: kubectl create secret generic {name} "
         f"--namespace={namespace_of(agent)} --from-literal={key}=NEW_KEY --dry-run=client -o yaml | kubectl apply -f -"

@@ -13,7 +13,7 @@ from typing import Any
 from kubectl_purpleflea.decisions import control_files
 from kubectl_purpleflea.decisions.control_files import Answer, Control, Write
 from kubectl_purpleflea.decisions.failures import Failure, KubectlError
-from kubectl_purpleflea.decisions.halts import Level
+from kubectl_purpleflea.decisions.halts import Level, Progress
 from kubectl_purpleflea.decisions.objects import (
     Manifest,
     at,
@@ -40,19 +40,11 @@ Asked = tuple[Manifest, Control]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectState:
+class DirectState(Progress):
     """The effect of direct writes, as the agents report it."""
 
-    matched: int = 0
-    running: int = 0
-    acknowledged: int = 0
-    drained: int = 0
-    first: str = ""
-    last: str = ""
     unproven: tuple[str, ...] = ()
     """Agents and pods that may still trade, with the reason."""
-    open: tuple[str, ...] = ()
-    """Pods that are halted, and that have open work."""
 
 
 @dataclass(slots=True, kw_only=True)

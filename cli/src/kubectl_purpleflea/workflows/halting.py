@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_purpleflea.decisions.failures import KubectlError
-from kubectl_purpleflea.decisions.halts import HaltState, Outcome, Proof, halt_state
+from kubectl_purpleflea.decisions.halts import HaltState, Outcome, Progress, Proof, halt_state
 from kubectl_purpleflea.decisions.objects import at, name_of, namespace_of
 from kubectl_purpleflea.decisions.operator_health import is_down
 from kubectl_purpleflea.kubectl.agents import Agents
@@ -123,7 +123,7 @@ def _is_lost(kubectl: Kubectl, wait: Wait) -> bool:
     return operator_is_down(kubectl, wait.operator_namespace, datetime.now(UTC)) is True
 
 
-def _counts(state: HaltState | DirectState) -> str:
+def _counts(state: Progress) -> str:
     return f"{state.acknowledged}/{state.running} acknowledged, {state.drained}/{state.running} drained"
 
 
@@ -142,13 +142,7 @@ def _by_operator(state: HaltState, wait: Wait) -> Outcome:
     return Outcome(
         is_proven=is_proven,
         by_agents=False,
-        matched=state.matched,
-        running=state.running,
-        acknowledged=state.acknowledged,
-        drained=state.drained,
-        first=state.first,
-        last=state.last,
-        open=state.open,
+        **state.counts(),
         unproven=() if is_proven else tuple(dict.fromkeys(unproven)),
     )
 
@@ -185,12 +179,6 @@ def _by_agents(state: DirectState, wait: Wait) -> Outcome:
     return Outcome(
         is_proven=not unproven,
         by_agents=True,
-        matched=state.matched,
-        running=state.running,
-        acknowledged=state.acknowledged,
-        drained=state.drained,
-        first=state.first,
-        last=state.last,
-        open=state.open,
+        **state.counts(),
         unproven=tuple(unproven),
     )
