@@ -1,7 +1,7 @@
 """Waits for a condition with a deadline, so that tests never sleep for a fixed time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -27,6 +27,32 @@ def wait_for(
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} was not true within {timeout_s:g} s: {result!r}")
         time.sleep(every_s)
+
+
+def wait_for_all(
+    ready: Callable[[], Set[T]],
+    expected: Set[T],
+    *,
+    what: str,
+    idle_s: float = 180.0,
+    every_s: float = 1.0,
+) -> None:
+    """Return when everything expected is ready. A busy machine may need any time, but must not be idle.
+
+    Raises AssertionError with `what` and the missing items if none is added in `idle_s`.
+    """
+    found: Set[T] = set()
+    while missing := expected - found:
+        before = len(found)
+
+        def is_progress(before: int = before) -> bool:
+            nonlocal found
+            found = ready() & expected
+            return len(found) > before or found == expected
+
+        wait_for(
+            is_progress, what=f"{what} (missing: {missing})", timeout_s=idle_s, every_s=every_s
+        )
 
 
 def wait_until_started(server: "ApiServer", *, watches: int = 14, quiet_s: float = 1.0) -> None:
