@@ -13,13 +13,13 @@ from support import previous_release, waiting
 
 # Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=180)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 CRD = "purplefleaagents.purpleflea.com"
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/trading"
 NAMESPACE, RELEASE = "two-versions", "purpleflea-operator"
 FLEET = {f"fleet-{number:02}" for number in range(20)}
 """Agents that are created with the operator and the CRDs of the previous release."""
-AT_ONCE = 4
+AT_ONCE = 2
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,8 @@ def start_fleet(sandbox, example):
             lambda: {name for name, item in fleet(sandbox).items() if is_ready(item)},
             set(group),
             what="the agents of the previous release are ready",
+            # An agent that exceeds the limit of its startup on a busy machine starts again, after a delay that doubles.
+            idle_s=600,
         )
 
 
@@ -200,7 +202,7 @@ def test_no_agent_restarts_with_operators_charts_and_crds_of_two_releases(sandbo
     serves(sandbox, "Halted")
     assert runs(sandbox) == pods
     assert specs(sandbox) == kept
-    # The command of the condition FieldsUnsupported.
+    # The rollback restored the value image.tag of its revision. This is the command of the condition FieldsUnsupported.
     values = ("--reset-then-reuse-values", "--set=image.tag=", "--set=image.digest=")
     place = f"--namespace={installation.OPERATOR}"
     sandbox.tools.helm("upgrade", RELEASE, str(current), place, *values)

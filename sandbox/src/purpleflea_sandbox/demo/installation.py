@@ -104,7 +104,8 @@ def _install(  # noqa: PLR0913 - the arguments of helm
 ) -> None:
     sets = [f"--set={key}={value}" for key, value in settings.items()]
     sets += [f"--set-file={key}={path}" for key, path in (files or {}).items()]
-    # Without this, Helm keeps the values of the installed release if there are no settings.
+    # Without --reset-values and without values, Helm would keep those of the present revision, such
+    # as the image tag that a rollback restored.
     options = (f"--namespace={name}", "--reset-values")
     tools.helm("upgrade", "--install", release, str(chart), *options, *sets)
 
