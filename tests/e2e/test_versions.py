@@ -45,9 +45,9 @@ def pods(sandbox):
 
 
 def runs(sandbox):
-    """Return the UID and the number of container restarts of each pod."""
+    """Return UID and revision of each pod. The kubelet of a busy node may restart a container, which keeps both."""
     return {
-        name: (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"])
+        name: (pod["metadata"]["uid"], pod["metadata"]["labels"]["controller-revision-hash"])
         for name, pod in sandbox.pods(NAMESPACE).items()
     }
 
