@@ -1,7 +1,10 @@
 """`serve`: the process around an agent of your own. Each agent is a real process with the mounts of an operator."""
 
 import re
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,9 +203,65 @@ def test_a_port_in_use_and_a_wrong_variable_are_one_log_line(
             assert agent.stderr == []
 
 
-def test_serve_without_a_function_or_an_application_is_an_error() -> None:
-    with pytest.raises(TypeError, match="a function of one argument, or an application"):
-        serve()
+async def main(agent: object) -> None:
+    """Return at once."""
+
+
+async def without_arguments() -> None:
+    """Return at once."""
+
+
+def two_arguments(agent: object, other: object) -> None:
+    """Return at once."""
+
+
+def keyword_only(*, agent: object) -> None:
+    """Return at once."""
+
+
+def yields(agent: object) -> Iterator[object]:
+    """Be a generator."""
+    yield agent
+
+
+async def yields_later(agent: object) -> AsyncIterator[object]:
+    """Be an asynchronous generator."""
+    yield agent
+
+
+WRONG = [
+    pytest.param(None, "a function of one argument, or an application", id="nothing"),
+    pytest.param("main", "or an application, not str", id="a name"),
+    pytest.param(yields, "without yield", id="a generator"),
+    pytest.param(yields_later, "without yield", id="an asynchronous generator"),
+    pytest.param(without_arguments, "one argument, the Agent: too many", id="no argument"),
+    pytest.param(two_arguments, "one argument, the Agent: missing.*other", id="two arguments"),
+    pytest.param(keyword_only, "one argument, the Agent: too many", id="a keyword"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), WRONG)
+def test_serve_refuses_a_function_that_it_cannot_call(function: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        serve(function)
+
+
+def test_serve_refuses_the_coroutine_of_a_function() -> None:
+    coroutine: Any = main(None)
+    with pytest.raises(TypeError, match=r"serve\(main\) instead of serve\(main\(\)\)"):
+        serve(coroutine)
+
+
+async def test_serve_refuses_to_run_in_an_event_loop() -> None:
+    with pytest.raises(RuntimeError, match="call it outside of async functions"):
+        serve(main)
+
+
+def test_serve_refuses_to_run_in_another_thread_than_the_main_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(serve, main)
+    with pytest.raises(RuntimeError, match="call it in the main thread"):
+        call.result()
 
 
 def test_a_point_before_a_fork_is_sent_once_and_a_child_process_sends_its_own(

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeGuard, cast
 
 from purpleflea_contract import routes
 from purpleflea_contract.settings import Settings
-from purpleflea_sdk import pauses
+from purpleflea_sdk import pauses, serve_arguments
 from purpleflea_sdk.control import ControlFile, Drain
 from purpleflea_sdk.exit_deadline import TELEMETRY_TIMEOUT_S, exit_within
 from purpleflea_sdk.http import listener, plain_server
@@ -250,15 +250,15 @@ def serve(function: Function | Application | None = None, *, app: Application | 
     be changed; the log has one line with the remedy.
 
     Raises:
-        TypeError: There is neither a function nor an application.
+        TypeError: There is neither a function nor an application, or the function cannot be called with one Agent.
+        RuntimeError: It is called in another thread, or while an event loop runs.
         ImportError: There is an application, and uvicorn is not installed.
     """
     if _is_application(function):
         work, app = None, function
     else:
         work = cast("Function | None", function)
-    if work is None and app is None:
-        raise TypeError("serve needs a function of one argument, or an application")
+    serve_arguments.check(work, has_application=app is not None)
     run = _run_plain if app is None else _uvicorn()
     early_signals = listener.keep_early_signals()
     try:
