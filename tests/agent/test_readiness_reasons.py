@@ -18,6 +18,7 @@ from purpleflea_agent.trading.account import Account
 from purpleflea_contract.settings import Endpoints
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
+from support.tls_server import Certificate, tls_server, write_certificates
 
 TIMEOUT = httpx2.Timeout(0.3)
 NO_KEY = "there is no API key"
@@ -126,6 +127,45 @@ async def test_a_name_without_an_address_is_named(
 async def test_a_server_without_tls_is_named(exchange: ExchangeDouble, folder: AgentFolder) -> None:
     problem = await problem_at(exchange.url.replace("http:", "https:"), folder)
     assert "TLS" in problem
+
+
+CERTIFICATES = {
+    "of an unknown authority": (Certificate(), False),
+    "expired": (Certificate(first_day=-3, last_day=-2), True),
+    "not valid yet": (Certificate(first_day=2, last_day=3), True),
+    "of another host": (Certificate(host="exchange.test"), True),
+}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "is_trusted"), CERTIFICATES.values(), ids=CERTIFICATES.keys()
+)
+async def test_a_certificate_that_is_not_accepted_is_named_and_nothing_is_sent(
+    folder: AgentFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate: Certificate,
+    is_trusted: bool,
+) -> None:
+    authority, server = write_certificates(tmp_path, certificate)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    received = bytearray()
+    async with tls_server(server, received) as port:
+        problem = await problem_at(f"https://localhost:{port}", folder)
+    assert "has an invalid certificate: check spec.api.endpoints.trading" in problem
+    assert received == b""
+
+
+async def test_a_certificate_of_a_trusted_authority_is_accepted(
+    folder: AgentFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, server = write_certificates(tmp_path, Certificate())
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    received = bytearray()
+    async with tls_server(server, received) as port:
+        assert "certificate" not in await problem_at(f"https://localhost:{port}", folder)
+    assert received.startswith(b"GET /")
 
 
 async def test_a_server_that_never_answers_is_named(folder: AgentFolder) -> None:
