@@ -28,7 +28,7 @@ from purpleflea_operator.controllers.agent.control_requests import (
 from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
 from purpleflea_operator.controllers.agent.decisions.control import ControlActions
 from purpleflea_operator.controllers.agent.decisions.effective_mode import live_config_map
-from purpleflea_operator.controllers.agent.decisions.gather import may_have_pods
+from purpleflea_operator.controllers.agent.decisions.gather import has_workload_or_pods
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
@@ -124,7 +124,7 @@ class ControlLane:
             is_due = control.lacks_refresh(manifest, config_maps)
         else:
             resource = self._cache.agent(key)
-            has_pods = not config_maps and may_have_pods(self._cache, key)
+            has_pods = not config_maps and has_workload_or_pods(self._cache, key)
             is_due = resource is not None and (
                 self._is_superseded(key)
                 or control.mode_differs(resource, config_maps, self._deps.halts, has_pods=has_pods)
@@ -352,7 +352,7 @@ class ControlLane:
 
     def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
         """Return the memory about an agent; None if a pass removes it, because the agent is deleted and has no pods."""
-        if _is_deleting(resource) and not may_have_pods(self._cache, key):
+        if _is_deleting(resource) and not has_workload_or_pods(self._cache, key):
             return None
         return self.memories.of(key, resource["metadata"]["uid"])
 

@@ -46,7 +46,7 @@ from purpleflea_operator.controllers.agent.decisions.gather import (
     AgentReports,
     Surroundings,
     gather,
-    may_have_pods,
+    has_workload_or_pods,
 )
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -217,7 +217,7 @@ class Reconciler:
 
     async def _reconcile_deleting(self, key: NamespacedName, resource: dict[str, Any]) -> Result:
         """Report the mode of an agent that is being deleted while a finalizer keeps it and its pods."""
-        if not may_have_pods(self._cache, key):
+        if not has_workload_or_pods(self._cache, key):
             self._deps.memories.forget(key)
             return Result()
         self._deps.restarts.forget(key)

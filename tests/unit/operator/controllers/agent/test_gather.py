@@ -14,8 +14,8 @@ from purpleflea_operator.controllers.agent.decisions.connection_choice import (
 from purpleflea_operator.controllers.agent.decisions.gather import (
     Surroundings,
     gather,
+    has_workload_or_pods,
     is_identity,
-    may_have_pods,
     parsed,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -389,10 +389,10 @@ def test_a_spec_with_an_integer_of_more_than_64_bits_is_parsed():
     ("kinds", "expected"),
     [((), False), (("ConfigMap",), False), (("Pod",), True), (("StatefulSet",), True)],
 )
-def test_an_agent_may_have_pods_if_the_cache_has_one_or_the_statefulset(kinds, expected):
+def test_an_agent_has_a_workload_or_pods_if_the_cache_has_one_of_them(kinds, expected):
     full, cache = a_cache(), ObjectCache()
     key = NamespacedName("trading", "momentum")
     for kind in (resources.CONFIG_MAP, resources.POD, resources.STATEFUL_SET):
         for item in full.owned(kind, key) if kind.kind in kinds else ():
             cache.put(item)
-    assert may_have_pods(cache, key) is expected
+    assert has_workload_or_pods(cache, key) is expected

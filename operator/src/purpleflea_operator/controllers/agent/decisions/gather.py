@@ -250,7 +250,7 @@ def is_watched(manifest: Manifest, agent: str) -> bool:
     return all(labels.get(key) == expected[key] for key in _WATCHED_LABELS)
 
 
-def may_have_pods(cache: ObjectCache, key: NamespacedName) -> bool:
+def has_workload_or_pods(cache: ObjectCache, key: NamespacedName) -> bool:
     """Return whether the cache has pods of an agent, or the StatefulSet that creates them."""
     return any(cache.owned(kind, key) for kind in (resources.POD, resources.STATEFUL_SET))
 
