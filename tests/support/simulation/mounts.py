@@ -88,7 +88,7 @@ async def _run(clock: clocks.Clock, scenario: str, halt: Callable[[World], None]
             for ordinal in (0, 1):
                 world.server.delete("Pod", NS, f"{NAME}-{ordinal}")
         await asyncio.sleep(120)
-        report.is_proven, report.trading = is_reported(world), len(_trading(world))
+        report.is_proven, report.trading = is_reported(world), len(trading_pods(world))
         report.writes_afterwards = await world.writes_of_a_minute()
         assert not world.errors
         return report
@@ -98,10 +98,10 @@ def _on_change(world: World, report: Report, kind: Kind, change: Change) -> None
     if kind.kind == "Pod" and not change.deleted and change.after["spec"].get("nodeName"):
         world.agents.mount(change.after)
     if kind.kind in ("Pod", KIND, "PurpleFleaHalt") and is_reported(world):
-        report.untrue += [f"{world.now_s:.1f} {name}" for name in _trading(world)]
+        report.untrue += [f"{world.now_s:.1f} {name}" for name in trading_pods(world)]
 
 
-def _trading(world: World) -> list[str]:
+def trading_pods(world: World) -> list[str]:
     pods = world.server.objects("Pod", NS)
     return [
         pod["metadata"]["name"]

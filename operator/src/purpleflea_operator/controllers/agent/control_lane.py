@@ -17,14 +17,8 @@ from typing import Any
 from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.controllers.agent.agent_confirmation import AgentConfirmation, Decide
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
-from purpleflea_operator.controllers.agent.config_map_writes import (
-    ConfigMapWrites,
-    OutdatedError,
-)
-from purpleflea_operator.controllers.agent.control_requests import (
-    ControlRequests,
-    SupersededError,
-)
+from purpleflea_operator.controllers.agent.config_map_writes import ConfigMapWrites, OutdatedError
+from purpleflea_operator.controllers.agent.control_requests import ControlRequests, SupersededError
 from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
 from purpleflea_operator.controllers.agent.decisions.control import ControlActions
 from purpleflea_operator.controllers.agent.decisions.effective_mode import live_config_map
@@ -231,10 +225,9 @@ class ControlLane:
 
     async def _search(self, key: NamespacedName) -> float | None:
         """Search pods that must not trade and are not watched any more. Return the seconds until the next search."""
-        resource = self._cache.agent(key)
-        if resource is None or (memory := self._memory(key, resource)) is None:
+        if (known := self._known(key)) is None:
             return None
-        observed = self._observe(resource, memory)
+        memory, observed = known
         # Without a ConfigMap, a pod that does not exist yet could start with another mode.
         if not trading_mode.unaccounted(observed) or live_config_map(observed) is None:
             return None
@@ -323,7 +316,11 @@ class ControlLane:
             OutdatedError: The cached version was outdated.
             ApiError: The request failed.
         """
-        manifest = action.manifest
+        manifest, known = action.manifest, self._known(key)
+        if known is not None and control_of(manifest) == Control(mode=Mode.ACTIVE):
+            # The agents may trade from now on, so a new halt must not count what they acknowledged before.
+            self.acknowledgements.update(*known)
+            self._deps.on_progress(key, AgentProgress(mode=Mode.ACTIVE))
         try:
             await self._writes.perform(action)
         except (asyncio.CancelledError, errors.Unavailable):
@@ -332,10 +329,8 @@ class ControlLane:
                 self._unsettled[key] = control.weaker_of(self._unsettled.get(key), manifest)
             raise
         self._unsettled.pop(key, None)
-        resource = self._cache.agent(key)
-        memory = None if resource is None else self._memory(key, resource)
-        if resource is not None and memory is not None:
-            self.acknowledgements.on_written(memory, self._observe(resource, memory))
+        if (known := self._known(key)) is not None:
+            self.acknowledgements.on_written(*known)
 
     def _actions(
         self, key: NamespacedName, decide: Decide = control.control_actions
@@ -355,6 +350,13 @@ class ControlLane:
         if _is_deleting(resource) and not has_workload_or_pods(self._cache, key):
             return None
         return self.memories.of(key, resource["metadata"]["uid"])
+
+    def _known(self, key: NamespacedName) -> tuple[AgentMemory, ObservedState] | None:
+        """Return the memory about an agent, and its state; None if there is no memory."""
+        resource = self._cache.agent(key)
+        if resource is None or (memory := self._memory(key, resource)) is None:
+            return None
+        return memory, self._observe(resource, memory)
 
     def _observe(self, resource: dict[str, Any], memory: AgentMemory | None) -> ObservedState:
         times = self._deps.times

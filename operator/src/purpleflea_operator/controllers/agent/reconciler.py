@@ -201,13 +201,15 @@ class Reconciler:
             self._deps.on_agent_gone(uid)
             self._deps.memories.forget(key)
             return Result()
-        if memory.mode_requests is requests:
-            # Otherwise the mode has changed during the writes, and these requests are canceled.
+        # Otherwise the mode has changed during the writes, and these requests are canceled.
+        is_current = memory.mode_requests is requests
+        if is_current:
             self._deps.acknowledgements.ask(key, before, requests)
         self._announce_upgrade(resource, before, outcome)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
-        self._deps.on_progress(key, agent_progress(after, requests.attempts))
+        if is_current:
+            self._deps.on_progress(key, agent_progress(after, requests.attempts))
         restart.end(after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
