@@ -198,7 +198,8 @@ IDENTITY_READ_LIMIT_S = 60.0
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
 CLOCK_TOLERANCE = timedelta(seconds=15)
-"""Difference between the clocks of the nodes and of the operator that is tolerated for minReadySeconds."""
+"""Difference between the clocks of a node and of the operator above which a time in the future shows that one of them
+is wrong."""
 RESTART_PERCENT = 5
 """Percentage of the agents of an env that restart at a time without a change by a user."""
 RESTART_SLOT_TIMEOUT_S = 600.0

@@ -56,8 +56,9 @@ def test_a_good_template_costs_one_write_more_for_an_agent_with_several_pods():
 
 
 @pytest.mark.parametrize("hours", [0, 1, -1])
+@pytest.mark.parametrize(("min_ready_s", "seconds"), [(10, 5), (30, 20), (75, 65)])
 def test_a_pod_that_fails_within_min_ready_seconds_stops_the_rollout_whatever_the_clock_shows(
-    hours,
+    hours, min_ready_s, seconds
 ):
-    step = timedelta(hours=hours)
-    assert upgrades.simulated(upgrades.fails_after_ready(step=step), replicas=3).running == 1
+    play = upgrades.fails_after_ready(seconds, min_ready_s=min_ready_s, step=timedelta(hours=hours))
+    assert upgrades.simulated(play, replicas=3).running == 1

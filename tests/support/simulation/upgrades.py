@@ -260,17 +260,22 @@ def changed_while_young(*, is_good: bool) -> Play:
     return play
 
 
-def fails_after_ready(*, step: timedelta) -> Play:
-    """Return the play of an image whose pods fail 20 s after they became ready, while the clock is set."""
+def fails_after_ready(seconds: float, *, min_ready_s: int = 75, step: timedelta) -> Play:
+    """Return the play of an image whose pods fail this long after they became ready, while the clock is set.
+
+    The controller of the StatefulSet compares two wall clocks, so it counts the pods as available at once.
+    """
 
     async def play(fleet: Fleet, found: Upgrade) -> None:
         fleet.world.clock.step = step
-        fleet.patch(FIRST, {"image": {"repository": NEW.rpartition(":")[0], "tag": "next"}})
+        image = {"repository": NEW.rpartition(":")[0], "tag": "next"}
+        fleet.patch(FIRST, {"pod": {"minReadySeconds": min_ready_s}, "image": image})
         await fleet.world.wait_for(lambda: bool(fleet.ready(FIRST)), 60, "a new pod is ready")
-        await asyncio.sleep(20)
-        (failing,) = fleet.ready(FIRST)
+        await asyncio.sleep(seconds)
+        failing = fleet.ready(FIRST)
         fleet.fail(FIRST)
-        _crash(fleet, failing)
+        for name in failing:
+            _crash(fleet, name)
         await asyncio.sleep(300)
         found.running = fleet.running(FIRST)
 

@@ -355,7 +355,7 @@ def test_a_clock_that_is_behind_pauses_no_rollout_without_a_statefulset():
 
 def test_a_paused_rollout_is_checked_when_the_next_pod_is_available():
     fresh = new(2, ready_at="2026-01-01T11:59:30Z")
-    assert rollout.next_check_s(a_state(old(0), old(1), fresh, live=paused())) == 30.0
+    assert rollout.next_check_s(a_state(old(0), old(1), fresh, live=paused())) == 45.0
     assert rollout.next_check_s(a_state(old(0), old(1), fresh)) is None
     assert rollout.next_check_s(a_state(old(0), old(1), new(2), live=paused())) is None
     assert rollout.next_check_s(replace(a_state(fresh, live=paused()), children={})) is None

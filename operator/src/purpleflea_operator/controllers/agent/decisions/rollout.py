@@ -135,7 +135,7 @@ def _rollout(observed: ObservedState, wanted: Manifest) -> _Rollout:
         old={number: pod for number, pod in pods.items() if number not in new},
         count=count,
         partition=_partition(observed),
-        min_ready=max(min_ready - timings.CLOCK_TOLERANCE, timedelta()),
+        min_ready=min_ready,
     )
 
 
