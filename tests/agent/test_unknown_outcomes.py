@@ -41,6 +41,7 @@ def start(
         sink,
         endpoints=exchange.endpoints,
         clock=clock,
+        markets=("BTC-USD", "ETH-USD"),
         limits=Risk(max_orders_per_minute=LIMIT),
     )
 
