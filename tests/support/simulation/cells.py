@@ -28,8 +28,8 @@ from support.simulation.world import BYSTANDER, World, a_world
 
 OPERATION_AT_S = 0.2
 HALT_AT_S = 1.0
-USUAL_S = 90.0
-"""Time in which each operation ends without a fault."""
+USUAL_S = 110.0
+"""Time in which each operation ends without a fault. A rollout takes minReadySeconds, which are 75 s."""
 QUIET_S = 60.0
 """Time in which an idle operator must not write."""
 STEADY_S = 16.0
