@@ -495,4 +495,4 @@ def test_a_retry_after_of_a_resume_does_not_delay_a_halt(server, an_operator, mo
         set_mode(server, "Active")
         server.wait_until(lambda: throttled.hits == 1)
         set_mode(server, "Halted")
-        server.wait_until(lambda: mode_of(server) == "Halted", timeout=8)
+        server.wait_until(lambda: mode_of(server) == "Halted", timeout=20)

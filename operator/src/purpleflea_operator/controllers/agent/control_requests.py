@@ -20,10 +20,11 @@ class SupersededError(Exception):
     """Requests were canceled, because another mode is requested."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _InFlight:
     task: asyncio.Task[Any]
     control: Control | None
+    is_superseded: bool = False
 
 
 class ControlRequests:
@@ -42,7 +43,9 @@ class ControlRequests:
 
     def cancel(self, key: NamespacedName) -> None:
         """Cancel the requests of an agent."""
-        self._in_flight[key].task.cancel()
+        requests = self._in_flight[key]
+        requests.is_superseded = True
+        requests.task.cancel()
 
     async def perform(
         self, key: NamespacedName, control: Control | None, work: Coroutine[Any, Any, T]
@@ -50,12 +53,17 @@ class ControlRequests:
         """Await the requests of an agent.
 
         Raises:
-            SupersededError: `cancel` was called.
+            SupersededError: `cancel` was called, and the requests were canceled or have failed.
         """
         task = asyncio.create_task(work, name=f"control {key.name}")
-        self._in_flight[key] = _InFlight(task=task, control=control)
+        requests = self._in_flight[key] = _InFlight(task=task, control=control)
         try:
             return await task
+        except Exception as error:
+            # A request that failed just before `cancel` must not delay the newer mode with its backoff.
+            if requests.is_superseded:
+                raise SupersededError from error
+            raise
         except asyncio.CancelledError as error:
             if not task.cancelled() or _is_canceled():
                 task.cancel()
